@@ -1,0 +1,29 @@
+"""The engine: run graphs with ONNX Runtime, calibrate, evaluate, sweep, compare."""
+
+from quant_core.engine.calibrate import calibrate
+from quant_core.engine.compare import Comparison, compare, latency_ratio
+from quant_core.engine.evaluate import Progress, Reference, evaluate
+from quant_core.engine.run import BATCH, batch_size, run, run_all
+from quant_core.engine.session import ENGINE, EXECUTIONS, make_session
+from quant_core.engine.sweep import Cell, CellKey, cell_plan, sweep
+
+__all__ = [
+    "BATCH",
+    "ENGINE",
+    "EXECUTIONS",
+    "Cell",
+    "CellKey",
+    "Comparison",
+    "Progress",
+    "Reference",
+    "batch_size",
+    "calibrate",
+    "cell_plan",
+    "compare",
+    "evaluate",
+    "latency_ratio",
+    "make_session",
+    "run",
+    "run_all",
+    "sweep",
+]

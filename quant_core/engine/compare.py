@@ -1,0 +1,57 @@
+"""Compare two ONNX files on the same data, as their users run them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from quant_core.data import Dataset, Quality, QualityMeter
+from quant_core.engine.run import run
+from quant_core.engine.session import make_session
+from quant_core.errors import DataError
+
+TIMED_RUNS = 30
+WARM_UP = 3
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """File A, file B against A, and how many times as long B takes (median over interleaved runs)."""
+
+    a: Quality
+    b: Quality
+    latency_ratio: float
+
+
+def compare(a: Path | bytes, b: Path | bytes, data: Dataset, size: int) -> Comparison:
+    """Run both files with default options. DataError where their outputs cannot be compared."""
+    first, second = make_session(a, "shipped"), make_session(b, "shipped")
+    meters = QualityMeter(), QualityMeter()
+    for feeds, labels in data.batches(size):
+        expected, actual = run(first, feeds, None, size), run(second, feeds, None, size)
+        if [o.shape for o in expected] != [o.shape for o in actual]:
+            raise DataError(
+                "the two models give outputs of different shapes", "compare two versions of one model"
+            )
+        meters[0].add(expected, expected, labels)
+        meters[1].add(actual, expected, labels)
+    return Comparison(meters[0].result(), meters[1].result(), latency_ratio(a, b, data, size))
+
+
+def latency_ratio(
+    a: Path | bytes, b: Path | bytes, data: Dataset, size: int, runs: int = TIMED_RUNS
+) -> float:
+    """Time of B over time of A: the median of paired, interleaved runs on the first batch, after a warm-up."""
+    sessions = make_session(a, "shipped"), make_session(b, "shipped")
+    feeds, _ = next(data.batches(size))
+    times = np.empty((runs, 2))
+    for number in range(-WARM_UP, runs):
+        for which, session in enumerate(sessions):
+            start = time.perf_counter()
+            run(session, feeds, None, size)
+            if number >= 0:
+                times[number, which] = time.perf_counter() - start
+    return float(np.median(times[:, 1] / times[:, 0]))

@@ -1,0 +1,137 @@
+"""Sweep: the damage that one layer does at one format, all other layers in float.
+
+What comes before a layer does not change from cell to cell, so the graph is cut into segments; the tensors at the cut
+are computed once and each cell runs only the rest of the graph from there. Where those tensors would take more than
+`LIMIT` bytes for all samples, the cut is skipped and the segment is entered through an earlier one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quant_core.data import Batch, Dataset, Outputs, Quality, QualityMeter
+from quant_core.engine.evaluate import Reference
+from quant_core.engine.run import run
+from quant_core.engine.session import make_session
+from quant_core.graph import Graph, Segment, cut_segments, inputs_of, stretch, suffix
+from quant_core.lower import FindRange, WeightCache, lower, to_bytes
+from quant_core.plan import Plan, Precision, cell_precision
+
+LIMIT = 512 << 20
+
+
+@dataclass(frozen=True)
+class CellKey:
+    """A cell of the sweep: `part` is weights, activations or both."""
+
+    layer: str
+    format: str
+    part: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A measured cell; `bytes` is the size of the file in which only this layer is quantized."""
+
+    key: CellKey
+    quality: Quality
+    bytes: int
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What enters a segment, batch by batch."""
+
+    names: tuple[str, ...]
+    feeds: list[Batch]
+
+
+def cell_plan(graph: Graph, key: CellKey) -> Plan | None:
+    """The plan that measures a cell, None where it does not apply. Layers that share its stored weights take them too."""
+    layer = graph.layer(key.layer)
+    precision = cell_precision(layer, key.format, key.part)
+    if layer.reason is not None or precision is None:
+        return None
+    tied = {name: Precision(precision.weights) for name in layer.tied if precision.weights is not None}
+    return Plan(f"{key.layer} {key.format} {key.part}", {**tied, key.layer: precision}, graph.file.sha256)
+
+
+def sweep(
+    cache: WeightCache,
+    cells: Iterable[CellKey],
+    data: Dataset,
+    reference: Reference,
+    find_range: FindRange,
+    size: int,
+    execution: str = "simulated",
+) -> Iterator[Cell]:
+    """Measure `cells` one by one, in the order of execution of their layers, `size` samples at a time.
+
+    Shipped execution runs the whole file for each cell, since integer kernels depend on what surrounds a layer.
+    """
+    graph = cache.graph
+    plans = {key: plan for key in cells if (plan := cell_plan(graph, key)) is not None}
+    segments = cut_segments(graph, 1) if execution == "shipped" else cut_segments(graph)
+    place = {name: i for i, segment in enumerate(segments) for name in segment.layers}
+    first = {key: min(place[name] for name in plan.layers) for key, plan in plans.items()}
+    expected = list(reference.outputs(data, execution, size))
+    labels = [label for _, label in data.batches(size)]
+    entry: _Entry | None = None
+    for number, segment in enumerate(segments):
+        wanted = [key for key in plans if first[key] == number]
+        if number and wanted:
+            entry = _advance(graph, data, size, entry, segment)
+        if not wanted:
+            continue
+        part = graph if entry is None else suffix(graph, entry.names)
+        part_cache = WeightCache(part, cache.kept)
+        for key in wanted:
+            model = to_bytes(lower(part_cache, plans[key], find_range))
+            quality = _measure(
+                model, data if entry is None else entry.feeds, expected, labels, execution, size
+            )
+            whole = model if part is graph else to_bytes(lower(cache, plans[key], find_range))
+            yield Cell(key, quality, len(whole))
+
+
+def _advance(graph: Graph, data: Dataset, size: int, entry: _Entry | None, segment: Segment) -> _Entry | None:
+    """What enters `segment`, computed from what entered an earlier one; the earlier one where it would be too large."""
+    start = tuple(p.name for p in inputs_of(graph.model)) if entry is None else entry.names
+    session = make_session(to_bytes(stretch(graph, start, segment.entry).model), "float")
+    feeds: list[Batch] = []
+    total = 0
+    for batch in _batches(data if entry is None else entry.feeds, size):
+        outputs = run(session, batch, list(segment.entry))
+        feeds.append(dict(zip(segment.entry, outputs, strict=True)))
+        total += sum(o.nbytes for o in outputs)
+        if total > LIMIT:
+            return entry
+    return _Entry(segment.entry, feeds)
+
+
+def _batches(source: Dataset | list[Batch], size: int) -> Iterator[Batch]:
+    if isinstance(source, Dataset):
+        for feeds, _ in source.batches(size):
+            yield feeds
+    else:
+        yield from source
+
+
+def _measure(
+    model: bytes,
+    source: Dataset | list[Batch],
+    expected: list[Outputs],
+    labels: list[NDArray[np.int64] | None],
+    execution: str,
+    size: int,
+) -> Quality:
+    session = make_session(model, execution)
+    meter = QualityMeter()
+    fixed = size if isinstance(source, Dataset) else None
+    for feeds, reference, label in zip(_batches(source, size), expected, labels, strict=True):
+        meter.add(run(session, feeds, None, fixed), reference, label)
+    return meter.result()

@@ -1,0 +1,28 @@
+"""Numbers: formats, the affine map, what shares a scale, ranges, and quantized tensors."""
+
+from quant_core.formats.affine import affine_parameters, dequantize, fake_quantize, quantize
+from quant_core.formats.granularity import Layout, from_rows, layout_of, to_rows
+from quant_core.formats.number import FORMATS, Format, get_format
+from quant_core.formats.ranges import find_range
+from quant_core.formats.scheme import Scheme
+from quant_core.formats.tensor import QuantizedTensor, quantize_tensor, sqnr_db, sqnr_from_power
+
+__all__ = [
+    "FORMATS",
+    "Format",
+    "Layout",
+    "QuantizedTensor",
+    "Scheme",
+    "affine_parameters",
+    "dequantize",
+    "fake_quantize",
+    "find_range",
+    "from_rows",
+    "get_format",
+    "layout_of",
+    "quantize",
+    "quantize_tensor",
+    "sqnr_db",
+    "sqnr_from_power",
+    "to_rows",
+]

@@ -1,0 +1,64 @@
+"""The affine map between real numbers and integer codes.
+
+    q  = clip(round(x / scale) + zero_point, qmin, qmax)          ONNX QuantizeLinear
+    x' = (q - zero_point) * scale                                 ONNX DequantizeLinear
+
+Rounding is half to even, all arithmetic is float32, and zero is exactly representable. Source: ONNX operators
+QuantizeLinear and DequantizeLinear, opset 21; Jacob et al. 2018, "Quantization and Training of Neural Networks for
+Efficient Integer-Arithmetic-Only Inference", equation 1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from quant_core.formats.number import Format
+
+FloatArray = NDArray[np.float32]
+CodeArray = NDArray[np.int32]
+
+_SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
+
+
+def affine_parameters(
+    low: ArrayLike, high: ArrayLike, number: Format, symmetric: bool
+) -> tuple[FloatArray, CodeArray]:
+    """Scale (float32) and zero point of the ranges `[low, high]`, any shape.
+
+    The range is first extended to contain zero. Asymmetric: scale = (high - low) / (qmax - qmin) and the zero point is
+    the code of zero. Symmetric: the zero point is 0 (the middle code for an unsigned format) and the scale is the
+    smallest for which both ends have a code. An empty range gets scale 1.
+    """
+    lo = np.minimum(np.asarray(low, np.float64), 0.0)
+    hi = np.maximum(np.asarray(high, np.float64), 0.0)
+    qmin, qmax = number.qmin, number.qmax
+    if symmetric:
+        middle = 0 if number.signed else 1 << (number.bits - 1)
+        scale = np.maximum(hi / (qmax - middle), lo / (qmin - middle))
+        zero = np.full(scale.shape, middle, np.int32)
+    else:
+        scale = (hi - lo) / (qmax - qmin)
+        safe = np.where(scale > 0, scale, 1.0)
+        zero = np.clip(np.rint(qmin - lo / safe), qmin, qmax).astype(np.int32)
+    scale = np.where(scale > 0, np.maximum(scale, _SMALLEST_SCALE), 1.0)
+    return scale.astype(np.float32), zero
+
+
+def quantize(x: ArrayLike, scale: FloatArray, zero_point: CodeArray, number: Format) -> CodeArray:
+    """Codes of `x`, as int32. `scale` and `zero_point` broadcast against `x`."""
+    steps = np.rint(np.asarray(x, np.float32) / scale)
+    # Clip in float: a value far outside the range would overflow the integer type.
+    clipped = np.clip(steps, np.float32(number.qmin) - zero_point, np.float32(number.qmax) - zero_point)
+    return (clipped + zero_point).astype(np.int32)
+
+
+def dequantize(codes: ArrayLike, scale: FloatArray, zero_point: CodeArray) -> FloatArray:
+    """Real values of `codes`, float32, in the order of operations of DequantizeLinear."""
+    shifted = np.asarray(codes).astype(np.float32) - zero_point.astype(np.float32)
+    return np.asarray(shifted * scale, np.float32)
+
+
+def fake_quantize(x: ArrayLike, scale: FloatArray, zero_point: CodeArray, number: Format) -> FloatArray:
+    """`x` after quantizing and dequantizing."""
+    return dequantize(quantize(x, scale, zero_point, number), scale, zero_point)

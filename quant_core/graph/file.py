@@ -1,0 +1,86 @@
+"""Open an ONNX file: its bytes, its hash and its graph. The file is never changed."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx_ir as ir
+
+from quant_core.errors import ModelError
+
+_BLOCK = 1 << 20
+logging.getLogger("onnx_ir").setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFile:
+    """A model as the user gave it.
+
+    `bytes` counts the file and its external data; `sha256` is the hash of the same bytes, in that order.
+    """
+
+    path: Path
+    name: str
+    sha256: str
+    bytes: int
+    model: ir.Model
+
+
+def read_model(path: str | Path, name: str = "") -> ModelFile:
+    """Read the ONNX file at `path`. ModelError if it is missing, is not ONNX, or lacks its external data."""
+    path = Path(path)
+    if path.is_dir():
+        raise ModelError(f"'{path.name}' is a folder", "give the path of an .onnx file")
+    if not path.is_file():
+        raise ModelError(f"there is no model file '{path}'", "check the path")
+    try:
+        model = ir.load(path)
+    except Exception as error:  # protobuf, onnx-ir and the file system each raise their own kinds
+        raise ModelError(
+            f"'{path.name}' is not a readable ONNX file", "give a model saved as .onnx"
+        ) from error
+    if model.graph is None or not len(model.graph.outputs):
+        raise ModelError(f"'{path.name}' holds no graph with outputs", "give a model saved as .onnx")
+    files = [path, *_external_files(model, path)]
+    return ModelFile(
+        path, name or _display_name(path), _hash(files), sum(f.stat().st_size for f in files), model
+    )
+
+
+def _display_name(path: Path) -> str:
+    return path.parent.name if path.stem == "model" and path.parent.name else path.stem
+
+
+def _external_files(model: ir.Model, path: Path) -> list[Path]:
+    """The external data files, in order of first use; each must lie below the model's folder."""
+    folder = path.resolve().parent
+    found: dict[Path, None] = {}
+    for value in model.graph.initializers.values():
+        tensor = value.const_value
+        if not isinstance(tensor, ir.ExternalTensor):
+            continue
+        location = str(tensor.location)
+        file = (folder / location).resolve()
+        if not file.is_relative_to(folder):
+            raise ModelError(
+                f"'{path.name}' points to data outside its folder ('{location}')",
+                "move the data beside the model",
+            )
+        if not file.is_file():
+            raise ModelError(
+                f"'{path.name}' needs the data file '{location}', which is missing", "put it beside the model"
+            )
+        found[file] = None
+    return list(found)
+
+
+def _hash(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,56 @@
+"""Graph: a prepared model with its layers, ready to be lowered."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from quant_core.errors import PlanError
+from quant_core.graph.file import ModelFile
+from quant_core.graph.layers import Layer, find_layers
+from quant_core.graph.opset import opset_of, raise_opset
+
+
+class Graph:
+    """A model whose layers are known. `file` is the user's, `model` the graph that lowering starts from."""
+
+    def __init__(self, file: ModelFile, model: ir.Model) -> None:
+        self.file = file
+        self.model = model
+        self._raised: dict[int, ir.Model] = {}
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """All layers in the order of execution, also those that cannot be quantized."""
+        return find_layers(self.model)
+
+    @cached_property
+    def quantizable(self) -> tuple[Layer, ...]:
+        """The layers without a reason against quantizing them."""
+        return tuple(x for x in self.layers if x.reason is None)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Layer]:
+        return {x.name: x for x in self.layers}
+
+    def layer(self, name: str) -> Layer:
+        """The layer called `name`; PlanError if there is none."""
+        if name not in self._by_name:
+            raise PlanError(f"the model has no layer '{name}'", "run inspect to see the names of its layers")
+        return self._by_name[name]
+
+    def weights(self, layer: Layer) -> NDArray[np.float32]:
+        """The stored weights of `layer`, in the shape `layer.shape`."""
+        tensor = self.model.graph.initializers[layer.tensor or ""].const_value
+        assert tensor is not None
+        return np.asarray(tensor.numpy())
+
+    def at_opset(self, opset: int) -> ir.Model:
+        """A copy of the model at `opset` or above, free to be changed. The conversion is done once."""
+        target = max(opset, opset_of(self.model))
+        if target not in self._raised:
+            self._raised[target] = raise_opset(self.model, target)
+        return self._raised[target].clone()

@@ -1,0 +1,56 @@
+"""Shapes of all tensors and multiply-accumulate counts of nodes, for one sample."""
+
+from __future__ import annotations
+
+import math
+
+import onnx_ir as ir
+from onnx import shape_inference
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def infer_shapes(model: ir.Model) -> Shapes:
+    """Shape of each tensor that can be known for one sample: unknown input dimensions (batch, length) count as 1."""
+    skeleton = model.clone()
+    for value in skeleton.graph.inputs:
+        if value.shape is not None:
+            value.shape = ir.Shape([d if isinstance(d, int) else 1 for d in value.shape])
+    for value in skeleton.graph.outputs:
+        value.shape = None
+    proto = ir.to_proto(skeleton)
+    try:
+        inferred = shape_inference.infer_shapes(proto, data_prop=True)
+    except Exception:  # a graph that defeats inference still opens; its MACs are unknown
+        inferred = proto
+    shapes: Shapes = {}
+    graph = inferred.graph
+    for info in (*graph.input, *graph.value_info, *graph.output):
+        dims = info.type.tensor_type.shape.dim
+        if info.type.tensor_type.HasField("shape") and all(d.HasField("dim_value") for d in dims):
+            shapes[info.name] = tuple(d.dim_value for d in dims)
+    for name, value in model.graph.initializers.items():
+        if value.const_value is not None:
+            shapes[name] = tuple(int(n) for n in value.const_value.shape)
+    return shapes
+
+
+def count_macs(node: ir.Node, weight_shape: tuple[int, ...], shapes: Shapes) -> int | None:
+    """Multiply-accumulates of a Conv, ConvTranspose, Gemm or MatMul for one sample; 0 for Gather; None if unknown."""
+    if node.op_type == "Gather":
+        return 0
+    output = shapes.get(node.outputs[0].name or "")
+    source = shapes.get(node.inputs[0].name or "") if node.inputs[0] is not None else None
+    if node.op_type == "Conv" and output is not None:
+        return math.prod(output) * math.prod(weight_shape[1:])
+    if node.op_type == "ConvTranspose" and source is not None:
+        return math.prod(source) * math.prod(weight_shape[1:])
+    if node.op_type in ("Gemm", "MatMul") and output is not None:
+        if node.op_type == "Gemm":
+            trans_a = node.attributes.get_int("transA", 0)
+            inner = source[0 if trans_a else 1] if source else None
+        else:
+            inner = source[-1] if source else weight_shape[-2]
+        return None if inner is None else math.prod(output) * inner
+    # Unknown output, as after a computed Reshape: one position of an unknown length, which counts as 1.
+    return math.prod(weight_shape) if node.op_type in ("Gemm", "MatMul") else None

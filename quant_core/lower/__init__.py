@@ -1,0 +1,6 @@
+"""Lowering: a plan becomes the quantized ONNX graph, and its exact size."""
+
+from quant_core.lower.lower import Corrections, FindRange, WeightCache, lower, to_bytes
+from quant_core.lower.weights import DECODERS
+
+__all__ = ["DECODERS", "Corrections", "FindRange", "WeightCache", "lower", "to_bytes"]

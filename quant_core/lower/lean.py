@@ -1,0 +1,61 @@
+"""Make a lowered graph as small as it can be without changing what it computes."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable
+
+import onnx_ir as ir
+from onnx_ir.passes import common as passes
+
+_DIGITS = string.ascii_lowercase + string.digits
+
+
+def make_lean(model: ir.Model, keep: Iterable[str]) -> None:
+    """Drop unused nodes and tensors, notes and shape information, store equal small tensors once, shorten inner names.
+
+    Inputs and outputs keep their names, nodes only those in `keep`: the layers, so that they can be found again.
+    """
+    passes.RemoveUnusedNodesPass()(model)
+    passes.DeduplicateInitializersPass(size_limit=4096)(model)
+    passes.RemoveUnusedOpsetsPass()(model)
+    passes.ClearMetadataAndDocStringPass()(model)
+    graph = model.graph
+    ports = {id(v) for v in (*graph.inputs, *graph.outputs)}
+    taken = {v.name for v in (*graph.inputs, *graph.outputs)}
+    kept = set(keep)
+    names = (n for n in _short_names() if n not in taken)
+    for name, value in list(graph.initializers.items()):
+        if id(value) not in ports:
+            del graph.initializers[name]
+            value.name = next(names)
+            graph.register_initializer(value)
+            _forget_shape(value)
+    for node in graph.all_nodes():
+        if node.name not in kept:
+            node.name = ""
+        for value in node.outputs:
+            if id(value) not in ports and value.name:
+                value.name = next(names)
+                _forget_shape(value)
+
+
+def _forget_shape(value: ir.Value) -> None:
+    if value.const_value is None:
+        value.shape = None
+        value.type = None
+
+
+def _short_names() -> Iterable[str]:
+    """a, b, ... z, a0, a1, ..."""
+    yield from string.ascii_lowercase
+    length = 1
+    while True:
+        for number in range(len(_DIGITS) ** length):
+            tail = ""
+            for _ in range(length):
+                number, digit = divmod(number, len(_DIGITS))
+                tail = _DIGITS[digit] + tail
+            for head in string.ascii_lowercase:
+                yield head + tail
+        length += 1

@@ -1,0 +1,145 @@
+"""Lower a plan: from the prepared graph to the quantized ONNX graph that export writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from quant_core.errors import FormatError, PlanError
+from quant_core.formats import QuantizedTensor, Scheme, layout_of, quantize_tensor
+from quant_core.graph import Graph, Layer, weight_chain
+from quant_core.lower.activations import guard_float_weights, write_activation
+from quant_core.lower.bias import add_to_bias
+from quant_core.lower.builder import Builder
+from quant_core.lower.lean import make_lean
+from quant_core.lower.weights import stored_opset, write_weights
+from quant_core.plan import Plan, Precision, check_plan
+
+FindRange = Callable[[str, Scheme], tuple[float, float]]
+Corrections = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass
+class WeightCache:
+    """Quantized weights, computed once per (tensor, scheme) and kept while the graph is open."""
+
+    graph: Graph
+    kept: dict[tuple[str, int, Scheme], QuantizedTensor] = field(default_factory=dict)
+
+    def get(self, layer: Layer, scheme: Scheme) -> QuantizedTensor:
+        """The weights of `layer` quantized by `scheme`. PlanError names the layer where that fails."""
+        key = (layer.tensor or "", layer.axis, scheme)
+        if key not in self.kept:
+            try:
+                self.kept[key] = quantize_tensor(self.graph.weights(layer), layer.axis, scheme)
+            except FormatError as error:
+                raise PlanError(
+                    f"layer '{layer.name}' cannot be quantized: {error.what}", error.remedy
+                ) from error
+        return self.kept[key]
+
+
+def lower(
+    cache: WeightCache,
+    plan: Plan,
+    find_range: FindRange,
+    corrections: Corrections | None = None,
+    decoder: str = "cast",
+) -> ir.Model:
+    """The quantized graph of `plan`, as export writes it.
+
+    `find_range` gives the calibrated range of a tensor; `corrections` are `[output channels]` to add to the bias of a
+    layer; `decoder` says how weight-only layers are decoded (a layer with quantized activations always takes
+    DequantizeLinear). PlanError where a layer cannot take its precision.
+    """
+    graph = cache.graph
+    check_plan(graph, plan)
+    model = graph.at_opset(_opset(graph, plan, decoder))
+    builder = Builder(model.graph)
+    nodes = {node.name: node for node in model.graph}
+    decoded: dict[tuple[str, int, Scheme, str, bool], ir.Value] = {}
+    entered: dict[tuple[int, Scheme], ir.Value] = {}
+    for name, precision in plan.quantized.items():
+        layer, node = graph.layer(name), nodes[name]
+        if precision.weights is not None:
+            how = _decoder_of(precision, decoder)
+            unsigned = precision.activations is not None and precision.activations.number.bits == 8
+            key = (layer.tensor or "", layer.axis, precision.weights, how, unsigned)
+            if key not in decoded:
+                decoded[key] = write_weights(builder, cache.get(layer, precision.weights), how, unsigned)
+            _attach(builder, node, layer, decoded[key])
+            builder.insert_first()
+        if precision.activations is not None:
+            _quantize_input(builder, node, layer, precision, entered, find_range)
+        if corrections and name in corrections:
+            add_to_bias(builder, node, layer, corrections[name])
+    make_lean(model, (layer.name for layer in graph.layers))
+    return model
+
+
+def to_bytes(model: ir.Model) -> bytes:
+    """The bytes of the ONNX file."""
+    return bytes(ir.to_proto(model).SerializeToString())
+
+
+def _opset(graph: Graph, plan: Plan, decoder: str) -> int:
+    needed = 1
+    for name, precision in plan.quantized.items():
+        layer = graph.layer(name)
+        for scheme in (precision.weights, precision.activations):
+            if scheme is not None:
+                needed = max(needed, scheme.number.opset)
+        if precision.weights is not None and layer.shape is not None:
+            group = layout_of(layer.shape, layer.axis, precision.weights).group
+            needed = max(needed, stored_opset(group, _decoder_of(precision, decoder)))
+    return needed
+
+
+def _decoder_of(precision: Precision, decoder: str) -> str:
+    return decoder if precision.activations is None else "dequantize"
+
+
+def _attach(builder: Builder, node: ir.Node, layer: Layer, decoded: ir.Value) -> None:
+    """Let `node` read its weights from `decoded`, through copies of the nodes that stood between."""
+    _, chain = weight_chain(node.inputs[layer.weight_input])
+    for link in chain:
+        builder.nodes.append(
+            ir.Node(
+                link.domain,
+                link.op_type,
+                [decoded, *link.inputs[1:]],
+                link.attributes.values(),
+                outputs=[ir.Value(name=builder.name())],
+            )
+        )
+        decoded = builder.nodes[-1].outputs[0]
+    node.replace_input_with(layer.weight_input, decoded)
+
+
+def _quantize_input(
+    builder: Builder,
+    node: ir.Node,
+    layer: Layer,
+    precision: Precision,
+    entered: dict[tuple[int, Scheme], ir.Value],
+    find_range: FindRange,
+) -> None:
+    """Quantize what enters `node`; layers that share an input and a scheme share the nodes."""
+    scheme, value = precision.activations, node.inputs[layer.data_input]
+    assert scheme is not None and value is not None
+    key = (id(value), scheme)
+    if key not in entered:
+        ends = None if scheme.is_dynamic else find_range(layer.input or "", scheme)
+        entered[key] = write_activation(builder, value, scheme, ends)
+        producer = value.producer()
+        if producer is None:
+            builder.insert_first()
+        else:
+            builder.insert_after(producer)
+    node.replace_input_with(layer.data_input, entered[key])
+    if precision.weights is None or precision.weights.number.kind == "float":
+        guard_float_weights(builder, node)

@@ -1,0 +1,50 @@
+"""The steps that make a stranger's model quantizable. Each gives whether it changed the model, and changes nothing else."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+from onnx_ir.passes import common as passes
+
+from quant_core.graph import opset_of, raise_opset
+
+LOWEST_OPSET = 13  # per-channel DequantizeLinear
+
+
+def name_nodes(model: ir.Model) -> int:
+    """Give every node a name of its own, after its first output. Returns how many were named."""
+    taken = {node.name for node in model.graph.all_nodes() if node.name}
+    seen: set[str] = set()
+    changed = 0
+    for node in model.graph.all_nodes():
+        if node.name and node.name not in seen:
+            seen.add(node.name)
+            continue
+        base = node.name or f"{node.op_type}_{next((o.name for o in node.outputs if o.name), 'node')}"
+        name, number = base, 1
+        while name in taken or name in seen:
+            number += 1
+            name = f"{base}_{number}"
+        node.name = name
+        seen.add(name)
+        changed += 1
+    return changed
+
+
+def free_initializers(model: ir.Model) -> int:
+    """Take initializers off the list of inputs (old files list them there). Returns how many."""
+    listed = [v for v in model.graph.inputs if v.name in model.graph.initializers]
+    passes.RemoveInitializersFromInputsPass()(model)
+    return len(listed)
+
+
+def lift_constants(model: ir.Model) -> int:
+    """Turn Constant nodes into initializers, where weights may hide. Returns how many."""
+    count = sum(node.op_type == "Constant" for node in model.graph)
+    passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    return count - sum(node.op_type == "Constant" for node in model.graph)
+
+
+def raise_old_opset(model: ir.Model) -> tuple[ir.Model, int]:
+    """Raise an opset below 13. Returns the model and the old opset, 0 where nothing was to be done."""
+    old = opset_of(model)
+    return (raise_opset(model, LOWEST_OPSET), old) if old < LOWEST_OPSET else (model, 0)

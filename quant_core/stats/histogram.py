@@ -1,0 +1,113 @@
+"""A histogram of a stream of values whose range is not known beforehand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+BINS = 4096
+
+
+class StreamingHistogram:
+    """Counts values batch by batch in at most `bins` bins, keeping no sample.
+
+    Bin widths are powers of two and bins start at whole multiples of their width. When the range outgrows the bins, the
+    width doubles and pairs of bins merge, so re-binning moves no count across an edge and the order of batches does not
+    matter. Minimum, maximum and the sum of each bin are exact, so that a spike at zero stays at zero.
+    """
+
+    def __init__(self, bins: int = BINS) -> None:
+        self.bins = bins
+        self.minimum = math.inf
+        self.maximum = -math.inf
+        self.count = 0  # values seen
+        self.not_finite = 0  # NaN and infinite values, which are left out
+        self._exponent: int | None = None
+        self._first = 0  # index of the first bin, in widths
+        self._counts = np.zeros(bins, np.float64)
+        self._sums = np.zeros(bins, np.float64)
+
+    @property
+    def width(self) -> float:
+        """Width of a bin."""
+        return math.ldexp(1.0, self._exponent or 0)
+
+    def add(self, values: NDArray[np.floating], keep: int | None = None) -> None:
+        """Add all `values`. With `keep`, the range sees all of them and the bins an even stride of about `keep`."""
+        flat = np.asarray(values).reshape(-1)
+        if flat.size == 0:
+            return
+        low, high = float(flat.min()), float(flat.max())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            finite = flat[np.isfinite(flat)]
+            self.not_finite += flat.size - finite.size
+            if finite.size:
+                self.add(finite, keep)
+            return
+        self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
+        self.count += flat.size
+        self._fit(low, high)
+        part = flat[:: max(1, flat.size // keep)] if keep else flat
+        index = np.floor(part * np.float64(1.0 / self.width)).astype(np.int64) - self._first
+        self._counts += np.bincount(index, minlength=self.bins)
+        self._sums += np.bincount(index, weights=part, minlength=self.bins)
+
+    def _fit(self, low: float, high: float) -> None:
+        """Widen the bins until `low` and `high` have one."""
+        if self._exponent is None:
+            spread = max(high - low, abs(high) * 1e-6, 1e-30)
+            self._exponent = math.ceil(math.log2(spread / (self.bins - 2)))
+            self._first = math.floor(low / self.width)
+        while True:
+            lowest = min(self._first, math.floor(low / self.width)) if self.count else self._first
+            used = np.flatnonzero(self._counts)
+            top = self._first + (int(used[-1]) if used.size else 0)
+            bottom = self._first + (int(used[0]) if used.size else 0)
+            lowest = min(bottom, math.floor(low / self.width)) if used.size else math.floor(low / self.width)
+            highest = max(top, math.floor(high / self.width)) if used.size else math.floor(high / self.width)
+            if highest - lowest < self.bins:
+                self._move(lowest)
+                return
+            self._halve()
+
+    def _move(self, first: int) -> None:
+        """Let the bins begin at index `first`, where all used ones still fit."""
+        if first == self._first:
+            return
+        used = np.flatnonzero(self._counts)
+        counts, sums = np.zeros_like(self._counts), np.zeros_like(self._sums)
+        target = used + self._first - first
+        counts[target], sums[target] = self._counts[used], self._sums[used]
+        self._counts, self._sums, self._first = counts, sums, first
+
+    def _halve(self) -> None:
+        """Double the width: bins 2k and 2k+1 become bin k."""
+        assert self._exponent is not None
+        used = np.flatnonzero(self._counts)
+        first = self._first >> 1
+        target = ((used + self._first) >> 1) - first
+        counts, sums = np.zeros_like(self._counts), np.zeros_like(self._sums)
+        np.add.at(counts, target, self._counts[used])
+        np.add.at(sums, target, self._sums[used])
+        self._counts, self._sums, self._first = counts, sums, first
+        self._exponent += 1
+
+    def occupied(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Mean value and count of each bin that is not empty, in rising order."""
+        used = np.flatnonzero(self._counts)
+        return (self._sums[used] / self._counts[used]).astype(np.float32), self._counts[used].astype(
+            np.float32
+        )
+
+    def binned(self, bins: int = 256) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Edges `[n + 1]` and counts `[n]`, n at most `bins`, over the occupied range: for drawing."""
+        used = np.flatnonzero(self._counts)
+        if not used.size:
+            return np.array([0.0, 1.0]), np.zeros(1)
+        step = max(1, math.ceil((int(used[-1]) - int(used[0]) + 1) / bins))
+        counts = self._counts[used[0] : used[-1] + 1]
+        counts = np.pad(counts, (0, -len(counts) % step)).reshape(-1, step).sum(axis=1)
+        edges = (self._first + int(used[0]) + step * np.arange(len(counts) + 1)) * self.width
+        return edges, counts

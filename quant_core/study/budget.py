@@ -1,0 +1,178 @@
+"""Search a plan under a budget: sweep on calibration samples, choose, lower, check the size, measure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from quant_core.data import Dataset, draw
+from quant_core.engine import CellKey
+from quant_core.errors import SearchError
+from quant_core.formats import sqnr_from_power
+from quant_core.plan import Plan, Precision, cell_precision
+from quant_core.search import choose_under_budget
+from quant_core.study.records import Evaluation
+from quant_core.study.study import Study
+
+FORMATS = ("int8", "int4", "int2")
+SAMPLES = 64  # SQNR ranks cells as well on 16 samples as on all
+_TRIES = 8
+
+CellProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A plan that search found, what it predicted (dB, bytes) and what was measured."""
+
+    plan: Plan
+    predicted_sqnr_db: float
+    predicted_bytes: int
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Rows are groups of layers that share stored weights, columns are FP32 and the formats."""
+
+    groups: list[tuple[str, ...]]
+    columns: tuple[str, ...]
+    damage: np.ndarray  # noise-to-signal ratio of the outputs
+    cost: np.ndarray  # bytes against the same file in float
+
+
+class BudgetSearch:
+    """Search over the weight formats of all layers. Damage is measured on calibration samples, so that the samples
+    evaluated have no part in the choice. Locked layers keep the precision of `start`."""
+
+    def __init__(self, study: Study, formats: tuple[str, ...] = FORMATS, start: Plan | None = None) -> None:
+        self.study, self.formats = study, formats
+        self.start = start or Plan("search", {}, study.graph.file.sha256, study.graph.file.name)
+        self._table: _Table | None = None
+
+    def measure(self, progress: CellProgress | None = None) -> None:
+        """Fill the table of damages; the cells come from the store where they are known."""
+        study = self.study
+        data = self._data()
+        keys = study.cells(list(self.formats), ("weights",))
+        known = {}
+        for cell in study.sweep(keys, "simulated", data):
+            known[cell.key] = cell
+            if progress is not None:
+                progress(len(known), len(keys))
+        base = len(study.lowered(Plan()))
+        groups = _groups(study)
+        columns = ("fp32", *self.formats)
+        damage, cost = np.full((len(groups), len(columns)), np.inf), np.zeros((len(groups), len(columns)))
+        damage[:, 0] = 0.0
+        for row, group in enumerate(groups):
+            for column, name in enumerate(self.formats, start=1):
+                cell = known.get(CellKey(group[0], name, "weights"))
+                if cell is not None:
+                    damage[row, column] = 10.0 ** (-cell.quality.sqnr_db / 10.0)
+                    cost[row, column] = cell.bytes - base
+            if any(self.start[name].locked for name in group):
+                damage[row, 1:] = np.inf
+        self._table = _Table(groups, columns, damage, cost)
+
+    def under(self, max_bytes: int) -> tuple[Plan, float, int]:
+        """The plan of least predicted damage whose file has at most `max_bytes`; predicted SQNR (dB) and bytes.
+
+        Bytes of layers add up but for what they share in the file, so the true file is written and the budget of the
+        program corrected until it fits. SearchError where no plan does.
+        """
+        if self._table is None:
+            self.measure()
+        table = self._table
+        assert table is not None
+        fixed = Plan(
+            "locked", {n: p for n, p in self.start.layers.items() if p.locked}, self.study.graph.file.sha256
+        )
+        room = float(max_bytes - self.study.bytes_of(fixed))
+        for _ in range(_TRIES):
+            try:
+                choice = choose_under_budget(table.damage, table.cost, room)
+            except SearchError as error:
+                least = self._least(table)
+                raise SearchError(
+                    f"no plan of {', '.join(self.formats)} weights has at most {max_bytes} bytes, the smallest has {least}",
+                    f"allow {least} bytes ({100 * least / self.study.graph.file.bytes:.1f} % of FP32) or more",
+                ) from error
+            plan = self._plan(table, choice, f"at most {max_bytes} bytes")
+            size = self.study.bytes_of(plan)
+            if size <= max_bytes:
+                noise = float(table.damage[np.arange(len(choice)), choice].sum())
+                return plan, sqnr_from_power(1.0, noise), size
+            room -= size - max_bytes
+        raise SearchError(f"no plan of at most {max_bytes} bytes was found", "allow a few more bytes")
+
+    def within_bytes(self, max_bytes: int) -> Found:
+        """The best plan of at most `max_bytes`, measured."""
+        plan, sqnr, size = self.under(max_bytes)
+        return Found(plan, sqnr, size, self.study.evaluate(plan))
+
+    def within_drop(self, points: float) -> Found:
+        """The smallest plan that loses at most `points` percentage points of the metric, or of agreement without labels.
+
+        Bisects over the budget; each plan on the way is measured.
+        """
+        if self._table is None:
+            self.measure()
+        assert self._table is not None
+        low, high = self._least(self._table), self.study.bytes_of(Plan())
+        best: Found | None = None
+        for _ in range(_TRIES):
+            budget = (low + high) // 2 if best is not None or low < high else low
+            found = self.within_bytes(budget)
+            if _drop(found.evaluation) <= points:
+                best, high = found, min(budget, found.evaluation.bytes)
+            else:
+                low = budget
+            if high - low < max(64, high // 200):
+                break
+        if best is None:
+            raise SearchError(f"no plan found loses at most {points:g} points", "allow a larger drop")
+        return best
+
+    def _data(self) -> Dataset:
+        calibration = self.study.calibration
+        return draw(calibration if calibration is not None else self.study.data, SAMPLES)
+
+    def _plan(self, table: _Table, choice: np.ndarray, name: str) -> Plan:
+        changes: dict[str, Precision] = {}
+        for group, column in zip(table.groups, choice, strict=True):
+            for layer in group:
+                if self.start[layer].locked:
+                    changes[layer] = self.start[layer]
+                elif column:
+                    precision = cell_precision(
+                        self.study.graph.layer(layer), table.columns[column], "weights"
+                    )
+                    changes[layer] = precision or Precision()
+        file = self.study.graph.file
+        return Plan(name, changes, file.sha256, file.name)
+
+    def _least(self, table: _Table) -> int:
+        smallest = np.where(np.isfinite(table.damage), table.cost, np.inf).argmin(axis=1)
+        return self.study.bytes_of(self._plan(table, smallest, "smallest"))
+
+
+def _drop(evaluation: Evaluation) -> float:
+    if evaluation.metric is not None and evaluation.metric_fp32 is not None:
+        return 100.0 * (evaluation.metric_fp32 - evaluation.metric)
+    if evaluation.agreement is None:
+        raise SearchError("the outputs have no decisions to compare", "search with --max-bytes")
+    return 100.0 * (1.0 - evaluation.agreement)
+
+
+def _groups(study: Study) -> list[tuple[str, ...]]:
+    """Layers that share stored weights stand together: quantizing one alone would store the weights twice."""
+    seen: set[str] = set()
+    groups = []
+    for layer in study.graph.quantizable:
+        if layer.name not in seen:
+            groups.append((layer.name, *layer.tied))
+            seen.update(groups[-1])
+    return groups

@@ -1,0 +1,84 @@
+"""Open what a user names: a model, its data, and the samples that calibrate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from quant_core.data import PREFIX, Batch, Dataset, draw, get_sample, open_data, set_aside
+from quant_core.engine import batch_size
+from quant_core.errors import ArgumentError
+from quant_core.graph import ModelFile, Port, inputs_of, read_model
+
+_PROOF_SAMPLES = 4
+
+
+@dataclass(frozen=True)
+class OpenedData:
+    """Samples to evaluate, and those that calibrate (None where there are none)."""
+
+    evaluation: Dataset
+    calibration: Dataset | None
+
+
+def open_model(reference: str | Path) -> ModelFile:
+    """The model at a path, or of `sample:NAME`."""
+    if str(reference).startswith(PREFIX):
+        sample = get_sample(str(reference))
+        return read_model(sample.model, sample.name)
+    return read_model(reference)
+
+
+def open_samples(
+    reference: str | Path,
+    inputs: tuple[Port, ...],
+    calibration: str | None = None,
+    preprocess: str | None = None,
+    samples: int | None = None,
+) -> OpenedData:
+    """The data at a path or of `sample:NAME`.
+
+    `calibration` is `none`, a number of samples to set aside, or a path. Without it a bundled sample uses its own
+    calibration split, and other data set aside a fifth. `samples` draws that many of the rest.
+    """
+    text = str(reference)
+    sample = get_sample(text) if text.startswith(PREFIX) else None
+    whole = open_data(sample.evaluation if sample else reference, inputs, preprocess)
+    calibrating: Dataset | None
+    if calibration is None and sample is not None:
+        evaluation, calibrating = whole, open_data(sample.calibration, inputs)
+    elif calibration is None:
+        evaluation, calibrating = set_aside(whole) if len(whole) > 1 else (whole, None)
+    elif calibration == "none":
+        evaluation, calibrating = whole, None
+    elif _is_number(calibration):
+        evaluation, calibrating = set_aside(whole, int(calibration))
+    elif calibration.startswith(PREFIX):
+        evaluation, calibrating = whole, open_data(get_sample(calibration).calibration, inputs)
+    else:
+        evaluation, calibrating = whole, open_data(calibration, inputs, preprocess)
+    if samples is not None:
+        evaluation = draw(evaluation, samples)
+    return OpenedData(evaluation, calibrating)
+
+
+def proof_samples(data: Dataset, inputs: tuple[Port, ...]) -> Batch:
+    """A few samples that preparation proves its steps on, as many as the model takes at a time."""
+    count = (
+        min(len(data), min(batch_size(inputs), _PROOF_SAMPLES))
+        if inputs and inputs[0].batch is None
+        else batch_size(inputs)
+    )
+    return data.take(np.arange(count) % len(data))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        number = int(text)
+    except ValueError:
+        return False
+    if number < 1:
+        raise ArgumentError(f"calibration is '{text}'", "give none, a number above 0, or a path")
+    return True

@@ -1,0 +1,278 @@
+"""Study: one model, one data set and what was measured on them. The facade of pages and command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from quant_core.data import Dataset, Quality
+from quant_core.engine import (
+    ENGINE,
+    Cell,
+    CellKey,
+    Progress,
+    Reference,
+    batch_size,
+    calibrate,
+    cell_plan,
+    evaluate,
+    sweep,
+)
+from quant_core.errors import DataError, FormatError, ModelError, PlanError
+from quant_core.formats import QuantizedTensor, Scheme, get_format
+from quant_core.graph import Graph, Layer, count_parameters, inputs_of, opset_of, outputs_of
+from quant_core.lower import WeightCache, lower, to_bytes
+from quant_core.plan import PARTS, Plan
+from quant_core.prepare import Step, prepare
+from quant_core.stats import Ranges
+from quant_core.store import Store
+from quant_core.study.open import OpenedData, open_model, open_samples, proof_samples
+from quant_core.study.records import Evaluation, cell_of, cell_record
+
+_SIZES_KEPT = 512
+
+
+class Study:
+    """A model opened with its data. Measurements are kept in the store as soon as they exist."""
+
+    def __init__(self, graph: Graph, steps: tuple[Step, ...], data: OpenedData | None, store: Store) -> None:
+        self.graph, self.steps, self.store = graph, steps, store
+        self._data = data
+        self.cache = WeightCache(graph)
+        self.reference = Reference(graph.file.path)
+        self._sizes: dict[str, int] = {}
+
+    @classmethod
+    def open(
+        cls,
+        model: str | Path,
+        data: str | Path | None = None,
+        calibration: str | None = None,
+        preprocess: str | None = None,
+        samples: int | None = None,
+        store: Store | None = None,
+    ) -> Study:
+        """Open a model (a path or `sample:NAME`) and its data, and prepare the model. See `open_samples`."""
+        file = open_model(model)
+        inputs = inputs_of(file.model)
+        opened = None if data is None else open_samples(data, inputs, calibration, preprocess, samples)
+        proof = None if opened is None else proof_samples(opened.evaluation, inputs)
+        prepared, steps = prepare(file.model, proof)
+        return cls(Graph(file, prepared), steps, opened, store or Store())
+
+    @property
+    def data(self) -> Dataset:
+        """The samples evaluated. DataError where the study has none."""
+        if self._data is None:
+            raise DataError("no data is given", "name samples with --data")
+        return self._data.evaluation
+
+    @property
+    def has_data(self) -> bool:
+        """Whether anything can be measured."""
+        return self._data is not None
+
+    @property
+    def calibration(self) -> Dataset | None:
+        """The samples that ranges are measured on."""
+        return None if self._data is None else self._data.calibration
+
+    @property
+    def calibration_samples(self) -> int:
+        """How many samples calibrate."""
+        return 0 if self.calibration is None else len(self.calibration)
+
+    @cached_property
+    def ranges(self) -> Ranges:
+        """Activation ranges over the calibration samples; measured at the first use."""
+        return Ranges({}) if self.calibration is None else calibrate(self.graph, self.calibration)
+
+    # ---- what the file holds
+
+    def inspect(self) -> dict[str, Any]:
+        """What the file holds: the record of the command `inspect`."""
+        file = self.graph.file
+        return {
+            "name": file.name,
+            "sha256": file.sha256,
+            "opset": opset_of(file.model),
+            "inputs": [asdict(p) for p in inputs_of(file.model)],
+            "outputs": [asdict(p) for p in outputs_of(file.model)],
+            "parameters": count_parameters(file.model),
+            "macs": sum(layer.macs or 0 for layer in self.graph.layers),
+            "bytes": file.bytes,
+            "layers": [_layer_json(layer) for layer in self.graph.layers],
+        }
+
+    def quantized(self, layer: Layer, scheme: Scheme) -> QuantizedTensor:
+        """The weights of `layer` quantized by `scheme`."""
+        return self.cache.get(layer, scheme)
+
+    # ---- plans
+
+    def lowered(self, plan: Plan, decoder: str = "cast") -> bytes:
+        """The exported file of `plan`. PlanError where the model cannot take it."""
+        if plan.needs_ranges and self.calibration is None:
+            raise PlanError(
+                "the plan quantizes activations and no calibration samples are given",
+                "give calibration data, or a plan that quantizes weights only",
+            )
+        find = self.ranges.find if plan.needs_ranges else Ranges({}).find
+        return to_bytes(lower(self.cache, plan, find, None, decoder))
+
+    def bytes_of(self, plan: Plan) -> int:
+        """The size of the exported file of `plan`, to the byte."""
+        if plan.key not in self._sizes:
+            if len(self._sizes) >= _SIZES_KEPT:
+                self._sizes.clear()
+            self._sizes[plan.key] = len(self.lowered(plan))
+        return self._sizes[plan.key]
+
+    def baseline(
+        self, execution: str = "simulated", dynamic: bool = False, data: Dataset | None = None
+    ) -> Quality:
+        """The quality of the user's FP32 file on the same samples, with the same options."""
+        data = data or self.data
+        size = batch_size(inputs_of(self.graph.file.model), dynamic)
+        about = self._about("fp32", execution, size, data, None)
+        record = self.store.get(about)
+        if record is None:
+            record = asdict(self.reference.quality(data, execution, size))
+            self.store.put(about, record)
+        return Quality(**record)
+
+    def known(
+        self, plan: Plan, execution: str = "simulated", data: Dataset | None = None
+    ) -> Evaluation | None:
+        """The evaluation of `plan` if it was measured before."""
+        data = data or self.data
+        record = self.store.get(self._about_plan(plan, execution, data))
+        if record is None:
+            return None
+        baseline = self.baseline(execution, plan.has_dynamic, data)
+        return self._evaluation(
+            Quality(**{f.name: record[f.name] for f in fields(Quality)}), record["bytes"], baseline, execution
+        )
+
+    def evaluate(
+        self,
+        plan: Plan,
+        execution: str = "simulated",
+        progress: Progress | None = None,
+        data: Dataset | None = None,
+    ) -> Evaluation:
+        """Measure `plan` by running the file that export writes, unless it was measured before."""
+        data = data or self.data
+        found = self.known(plan, execution, data)
+        if found is not None:
+            return found
+        size = batch_size(inputs_of(self.graph.file.model), plan.has_dynamic)
+        model = self.lowered(plan)
+        quality = evaluate(model, data, self.reference, execution, size, progress)
+        self.store.put(self._about_plan(plan, execution, data), {"bytes": len(model), **asdict(quality)})
+        return self._evaluation(
+            quality, len(model), self.baseline(execution, plan.has_dynamic, data), execution
+        )
+
+    def export(self, plan: Plan, path: str | Path, decoder: str = "cast") -> bytes:
+        """Write the quantized ONNX file and give its bytes. ModelError where the folder does not take it."""
+        model = self.lowered(plan, decoder)
+        try:
+            Path(path).write_bytes(model)
+        except OSError as error:
+            raise ModelError(
+                f"'{path}' cannot be written ({error.strerror})", "choose another place"
+            ) from error
+        return model
+
+    # ---- the sweep
+
+    def cells(self, formats: list[str], parts: tuple[str, ...] = PARTS) -> list[CellKey]:
+        """The cells that apply, in the order of execution of their layers. FormatError for an unknown format."""
+        for name in formats:
+            if get_format(name).name == "fp32":
+                raise FormatError("a sweep of fp32 measures nothing", "choose lower formats")
+        if self.calibration is None:
+            parts = tuple(p for p in parts if p == "weights")
+        keys = [CellKey(x.name, f, p) for x in self.graph.quantizable for f in formats for p in parts]
+        return [key for key in keys if cell_plan(self.graph, key) is not None]
+
+    def known_cells(
+        self, keys: list[CellKey], execution: str = "simulated", data: Dataset | None = None
+    ) -> dict[CellKey, Cell]:
+        """Those of `keys` that were measured before."""
+        abouts = [self._about_cell(key, execution, data or self.data) for key in keys]
+        records = self.store.get_many(abouts)
+        return {key: cell_of(key, r) for key, r in zip(keys, records, strict=True) if r is not None}
+
+    def sweep(
+        self, keys: list[CellKey], execution: str = "simulated", data: Dataset | None = None
+    ) -> Iterator[Cell]:
+        """The cells of `keys`: first those known, then the others as they are measured and kept."""
+        data = data or self.data
+        known = self.known_cells(keys, execution, data)
+        yield from known.values()
+        missing = [key for key in keys if key not in known]
+        if not missing:
+            return
+        size = batch_size(inputs_of(self.graph.file.model))
+        find = Ranges({}).find if all(key.part == "weights" for key in missing) else self.ranges.find
+        for cell in sweep(self.cache, missing, data, self.reference, find, size, execution):
+            self.store.put(self._about_cell(cell.key, execution, data), cell_record(cell))
+            yield cell
+
+    # ---- keys of measurements
+
+    def _about(
+        self, what: str, execution: str, size: int, data: Dataset, calibration: Dataset | None
+    ) -> dict[str, object]:
+        return {
+            "what": what,
+            "model": self.graph.file.sha256,
+            "data": data.key,
+            "calibration": None if calibration is None else calibration.key,
+            "execution": execution,
+            "batch": size,
+            "engine": ENGINE,
+        }
+
+    def _about_plan(self, plan: Plan, execution: str, data: Dataset) -> dict[str, object]:
+        size = batch_size(inputs_of(self.graph.file.model), plan.has_dynamic)
+        calibration = self.calibration if plan.needs_ranges else None
+        return self._about(f"plan {plan.key}", execution, size, data, calibration)
+
+    def _about_cell(self, key: CellKey, execution: str, data: Dataset) -> dict[str, object]:
+        plan = cell_plan(self.graph, key)
+        assert plan is not None
+        return self._about_plan(plan, execution, data) | {"what": f"cell {plan.key}"}
+
+    def _evaluation(self, quality: Quality, size: int, baseline: Quality, execution: str) -> Evaluation:
+        return Evaluation(
+            bytes=size,
+            bytes_fp32=self.graph.file.bytes,
+            metric=quality.metric,
+            metric_fp32=baseline.metric,
+            metric_name=quality.metric_name,
+            agreement=quality.agreement,
+            sqnr_db=quality.sqnr_db,
+            kl=quality.kl,
+            decisions=quality.decisions,
+            samples=quality.samples,
+            calibration_samples=self.calibration_samples,
+            execution=execution,
+        )
+
+
+def _layer_json(layer: Layer) -> dict[str, Any]:
+    return {
+        "name": layer.name,
+        "op": layer.op,
+        "weights": layer.tensor,
+        "shape": None if layer.shape is None else list(layer.shape),
+        "parameters": layer.parameters,
+        "macs": layer.macs,
+        "reason": None if layer.reason is None else layer.reason.text,
+    }
