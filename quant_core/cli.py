@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -11,12 +10,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from quant_core.cli_text import Progress, as_text
-from quant_core.engine import EXECUTIONS, batch_size, compare
 from quant_core.errors import ArgumentError, QuantscopeError
-from quant_core.graph import inputs_of, read_model
-from quant_core.lower import DECODERS
 from quant_core.plan import PARTS, PRESETS, Plan, check_plan, preset_plan, read_plan
-from quant_core.study import BudgetSearch, Study, cell_json, open_model, open_samples, samples
+from quant_core.study import DECODERS, EXECUTIONS, BudgetSearch, Study, cell_json, compare_files, samples
 
 Record = dict[str, Any] | list[Any]
 
@@ -220,35 +216,13 @@ def _search(options: argparse.Namespace) -> Record:
 def _export(options: argparse.Namespace) -> Record:
     study = _study(options, needs_data=False)
     plan = _plan(options, study)
-    model = study.export(plan, options.out, options.decoder)
-    written = read_model(options.out)
-    digest = hashlib.sha256(model).hexdigest()
-    return {
-        "path": str(options.out),
-        "bytes": len(model),
-        "opset": written.model.opset_imports[""],
-        "sha256": digest,
-    }
+    return study.export(plan, options.out, options.decoder)
 
 
 def _compare(options: argparse.Namespace) -> Record:
-    a, b = open_model(options.a), open_model(options.b)
-    inputs = inputs_of(a.model)
-    if [(p.name, p.dtype) for p in inputs] != [(p.name, p.dtype) for p in inputs_of(b.model)]:
-        raise ArgumentError("The two models take different inputs", "compare two versions of one model")
-    data = open_samples(
-        options.data, inputs, options.calibration or "none", options.preprocess, options.samples
-    ).evaluation
-    result = compare(a.path, b.path, data, batch_size(inputs))
-    return {
-        "a": {"bytes": a.bytes, "metric": result.a.metric},
-        "b": {"bytes": b.bytes, "metric": result.b.metric},
-        "metric_name": result.a.metric_name,
-        "agreement": result.b.agreement,
-        "sqnr_db": result.b.sqnr_db,
-        "latency_ratio": result.latency_ratio,
-        "samples": result.a.samples,
-    }
+    return compare_files(
+        options.a, options.b, options.data, options.calibration, options.preprocess, options.samples
+    )
 
 
 def _budget(text: str, bytes_fp32: int) -> int:

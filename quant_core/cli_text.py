@@ -8,7 +8,9 @@ from typing import Any
 
 
 class Progress:
-    """Writes a count and the time left to standard error: a line that rewrites itself, or one a second in a log."""
+    """Writes a count and the time left to standard error: a line that rewrites itself, or one a second in a
+    log.
+    """
 
     def __init__(self, unit: str) -> None:
         self.unit = unit

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 
 class QuantscopeError(Exception):
-    """Something the user gave does not work. `str(error)` is one plain sentence, fit for a terminal and a page."""
+    """Something the user gave does not work. `str(error)` is one plain sentence, fit for a terminal and a
+    page.
+    """
 
     def __init__(self, what: str, remedy: str = "") -> None:
         clean = _one_line(what)
@@ -38,6 +40,8 @@ class ArgumentError(QuantscopeError):
 
 
 def _one_line(text: str, limit: int = 400) -> str:
-    """`text` without line breaks or control characters, cut to `limit` characters: names in files are hostile."""
+    """`text` without line breaks or control characters, cut to `limit` characters: names in files are
+    hostile.
+    """
     clean = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"

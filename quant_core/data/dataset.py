@@ -16,9 +16,8 @@ Indices = NDArray[np.int64]
 class Dataset(ABC):
     """Samples for the inputs of a model.
 
-    `key` identifies content, preprocessing and selection. `labels` are `[samples]` (classes) or `[samples, tokens]`, or
-    None.
-    """
+    `key` identifies content, preprocessing and selection. `labels` are `[samples]` (classes) or `[samples,
+    tokens]`, or None."""
 
     name: str
     key: str

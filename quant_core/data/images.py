@@ -19,7 +19,9 @@ CACHE_BYTES = 256 << 20
 
 
 class ImageDataset(Dataset):
-    """Images decoded when they are asked for; decoded ones are kept up to 256 MiB, least recently used out first."""
+    """Images decoded when they are asked for; decoded ones are kept up to 256 MiB, least recently used out
+    first.
+    """
 
     def __init__(
         self,
@@ -60,8 +62,8 @@ class ImageDataset(Dataset):
 
 
 def open_images(folder: Path, wanted: ImageInput, preprocess: Preprocess) -> ImageDataset:
-    """The images of `folder`: with `labels.csv` (columns file,label), or one sub-folder per class in sorted order, or
-    unlabelled. DataError where it holds none, or where labels.csv does not fit."""
+    """The images of `folder`: with `labels.csv` (columns file,label), or one sub-folder per class in sorted
+    order, or unlabelled. DataError where it holds none, or where labels.csv does not fit."""
     table = folder / "labels.csv"
     if table.is_file():
         files, labels = _read_table(folder, table)

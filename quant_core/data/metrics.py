@@ -17,10 +17,9 @@ IGNORE = -100  # the label of a token that does not count (the convention of PyT
 class Quality:
     """What a run is worth.
 
-    `metric` is a share in 0..1 against labels (None without), `metric_name` says which; `agreement` is the share of
-    decisions that equal the reference's; `sqnr_db` is over all elements of all outputs; `kl` is in nats per decision.
-    `decisions` counts what the metric is over: samples, or tokens.
-    """
+    `metric` is a share in 0..1 against labels (None without), `metric_name` says which; `agreement` is the
+    share of decisions that equal the reference's; `sqnr_db` is over all elements of all outputs; `kl` is in
+    nats per decision. `decisions` counts what the metric is over: samples, or tokens."""
 
     metric: float | None
     metric_name: str | None
@@ -69,10 +68,10 @@ class QualityMeter:
         for i, (actual, expected) in enumerate(pairs):
             wide = expected.astype(np.float64)
             self._signal[i] += float(np.square(wide).sum())
-            self._noise[i] += float(np.square(actual - wide).sum())
+            self._noise[i] += float(np.square(np.subtract(actual, wide, dtype=np.float64)).sum())
 
     def result(self) -> Quality:
-        """The sums as a Quality. With several outputs the SQNR is that of their mean noise-to-signal ratio."""
+        """The sums as a Quality. Of several outputs, the SQNR is that of their mean noise-to-signal ratio."""
         ratios = [
             n / s if s > 0 else (np.inf if n > 0 else 0.0)
             for s, n in zip(self._signal, self._noise, strict=True)

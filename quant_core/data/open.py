@@ -53,7 +53,7 @@ def _read_npz(path: Path) -> Batch:
 
 
 def fit(name: str, arrays: Batch, inputs: tuple[Port, ...]) -> tuple[Batch, NDArray[np.int64] | None]:
-    """The arrays for `inputs`, cast where nothing is lost, and the labels. DataError names what does not fit."""
+    """The arrays for `inputs`, cast where nothing is lost, and the labels. DataError says what misfits."""
     fitted: Batch = {}
     for port in inputs:
         if port.name not in arrays:
@@ -89,10 +89,9 @@ def _fit_one(name: str, array: NDArray[np.generic], port: Port) -> NDArray[np.ge
     # The first dimension counts samples, also where the model takes a fixed number at a time.
     if array.ndim != len(wanted) or any(w not in ("any", n) for n, w in fixed[1:]):
         shape = ["any", *wanted[1:]] if wanted else wanted
+        has, takes = (f"[{', '.join(map(str, dims))}]" for dims in (array.shape, shape))
         raise DataError(
-            f"the array '{port.name}' of '{name}' has the shape {list(array.shape)}, the model takes {shape}".replace(
-                "'any'", "any"
-            ),
+            f"the array '{port.name}' of '{name}' has the shape {has}, the model takes {takes}",
             "give samples of that shape",
         )
     if array.dtype.name == port.dtype or port.dtype == "unknown":

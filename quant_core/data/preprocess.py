@@ -28,7 +28,8 @@ class Preprocess:
     def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """`pixels` `[height, width, channels]` as float32 of the same shape."""
         x = pixels.astype(np.float32) * np.float32(self.scale)
-        return np.asarray((x - np.float32(self.mean)) / np.float32(self.std), np.float32)
+        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+        return np.asarray((x - mean) / std, np.float32)
 
 
 PRESETS = {
@@ -83,10 +84,8 @@ def image_input(inputs: tuple[Port, ...]) -> ImageInput:
             "the model has no single image input", "give the data as .npz, with arrays named after the inputs"
         )
     port = inputs[0]
-    if port.shape[1] in (1, 3):
-        channels, height, width, first = port.shape[1], port.shape[2], port.shape[3], True
-    else:
-        channels, height, width, first = port.shape[3], port.shape[1], port.shape[2], False
+    first = port.shape[1] in (1, 3)
+    channels, height, width = port.shape[1:] if first else (port.shape[3], *port.shape[1:3])
     if not (
         isinstance(height, int) and isinstance(width, int) and isinstance(channels, int)
     ) or channels not in (1, 3):
@@ -97,9 +96,8 @@ def image_input(inputs: tuple[Port, ...]) -> ImageInput:
 def load_image(path: Path, wanted: ImageInput, preprocess: Preprocess) -> NDArray[np.float32]:
     """The image at `path` as the network sees it, `[C, H, W]` or `[H, W, C]`.
 
-    An image of the input's size is used as it is; otherwise it is resized (bilinear) until it covers 256/224 of the
-    input, and the centre is cropped.
-    """
+    An image of the input's size is used as it is; otherwise it is resized (bilinear) until it covers 256/224
+    of the input, and the centre is cropped."""
     try:
         with Image.open(path) as opened:
             image = opened.convert("L" if wanted.channels == 1 else "RGB")

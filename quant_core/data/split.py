@@ -13,7 +13,9 @@ CALIBRATION_LIMIT = 256
 
 
 def draw_order(dataset: Dataset, seed: int = SEED) -> Indices:
-    """All indices in the order of drawing: any prefix holds each class in its share, as nearly as counts allow."""
+    """All indices in the order of drawing: any prefix holds each class in its share, as nearly as counts
+    allow.
+    """
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(len(dataset))
     if dataset.labels is None or dataset.labels.ndim != 1:
@@ -36,7 +38,9 @@ def draw(dataset: Dataset, count: int, seed: int = SEED) -> Dataset:
 
 
 def set_aside(dataset: Dataset, count: int | None = None) -> tuple[Dataset, Dataset]:
-    """Evaluation and calibration samples, without overlap. Without `count`, a fifth and at most 256 calibrate."""
+    """Evaluation and calibration samples, without overlap. Without `count`, a fifth and at most 256
+    calibrate.
+    """
     total = len(dataset)
     if count is None:
         count = min(CALIBRATION_LIMIT, max(1, round(total * CALIBRATION_SHARE)))

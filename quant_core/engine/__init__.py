@@ -1,6 +1,6 @@
 """The engine: run graphs with ONNX Runtime, calibrate, evaluate, sweep, compare."""
 
-from quant_core.engine.calibrate import calibrate
+from quant_core.engine.calibrate import calibrate, with_outputs
 from quant_core.engine.compare import Comparison, compare, latency_ratio
 from quant_core.engine.evaluate import Progress, Reference, evaluate
 from quant_core.engine.run import BATCH, batch_size, run, run_all
@@ -26,4 +26,5 @@ __all__ = [
     "run",
     "run_all",
     "sweep",
+    "with_outputs",
 ]

@@ -19,7 +19,9 @@ KEEP = 1 << 17  # values of a tensor and batch that enter the bins; minimum and 
 
 
 def calibrate(graph: Graph, data: Dataset, progress: Progress | None = None) -> Ranges:
-    """The ranges of everything that enters a quantizable layer, on `data`. Memory does not grow with the samples."""
+    """The ranges of everything that enters a quantizable layer, on `data`. Memory does not grow with the
+    samples.
+    """
     tensors = list(dict.fromkeys(layer.input for layer in graph.quantizable if layer.input is not None))
     histograms = {name: StreamingHistogram() for name in tensors}
     inputs = inputs_of(graph.model)

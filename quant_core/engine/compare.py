@@ -44,7 +44,7 @@ def compare(a: Path | bytes, b: Path | bytes, data: Dataset, size: int) -> Compa
 def latency_ratio(
     a: Path | bytes, b: Path | bytes, data: Dataset, size: int, runs: int = TIMED_RUNS
 ) -> float:
-    """Time of B over time of A: the median of paired, interleaved runs on the first batch, after a warm-up."""
+    """Time of B over time of A: median of paired, interleaved runs on the first batch, after a warm-up."""
     sessions = make_session(a, "shipped"), make_session(b, "shipped")
     feeds, _ = next(data.batches(size))
     times = np.empty((runs, 2))

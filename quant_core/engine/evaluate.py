@@ -15,7 +15,7 @@ REFERENCE_BYTES = 256 << 20
 
 
 class Reference:
-    """Outputs of the user's FP32 model, kept per (data, execution, batch size) up to a limit, else run again."""
+    """Outputs of the user's FP32 model, kept per (data, execution, batch size) up to a limit."""
 
     def __init__(self, model: Path | bytes, limit: int = REFERENCE_BYTES) -> None:
         self.model = model

@@ -25,7 +25,9 @@ def batch_size(inputs: tuple[Port, ...], dynamic: bool = False) -> int:
 def run(
     session: ort.InferenceSession, feeds: Batch, names: list[str] | None = None, fixed: int | None = None
 ) -> Outputs:
-    """Outputs for one batch. With `fixed`, a smaller batch is filled up by its last sample and the rest cut off."""
+    """Outputs for one batch. With `fixed`, a smaller batch is filled up by its last sample and the rest cut
+    off.
+    """
     count = len(next(iter(feeds.values()))) if feeds else 0
     short = fixed is not None and 0 < count < fixed
     if short and fixed is not None:

@@ -1,13 +1,13 @@
 """ONNX Runtime sessions: the one place that knows its options and its traps.
 
 Executions:
-- `float`, `simulated`: `session.disable_quant_qdq=1`. Every Q and DQ runs as written, in float; DequantizeLinear of
-  constant weights is folded at load. This is what the arithmetic of a plan means.
-- `shipped`: default options, integer kernels where ONNX Runtime has them. What a user of the exported file gets.
+- `float`, `simulated`: `session.disable_quant_qdq=1`. Every Q and DQ runs as written, in float;
+  DequantizeLinear of constant weights is folded at load. This is what the arithmetic of a plan means.
+- `shipped`: default options, integer kernels where ONNX Runtime has them. What a user of the exported file
+  gets.
 
-`session.force_spinning_stop=1` is set for all: several live sessions cost 30 to 40 % by spinning (ONNX Runtime 1.31, 2
-cores); it changes when threads sleep, not what they compute.
-"""
+`session.force_spinning_stop=1` is set for all: several live sessions cost 30 to 40 % by spinning (ONNX
+Runtime 1.31, 2 cores); it changes when threads sleep, not what they compute."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ _PROVIDERS = ["CPUExecutionProvider"]
 
 
 def make_session(model: bytes | Path, execution: str, threads: int = 0) -> ort.InferenceSession:
-    """A session on the CPU; `threads` 0 leaves the number to ONNX Runtime. ModelError where it refuses the model."""
+    """A session on the CPU; `threads` 0 leaves the number to ONNX Runtime. ModelError where it refuses the
+    model.
+    """
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads

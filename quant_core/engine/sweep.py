@@ -1,9 +1,9 @@
 """Sweep: the damage that one layer does at one format, all other layers in float.
 
-What comes before a layer does not change from cell to cell, so the graph is cut into segments; the tensors at the cut
-are computed once and each cell runs only the rest of the graph from there. Where those tensors would take more than
-`LIMIT` bytes for all samples, the cut is skipped and the segment is entered through an earlier one.
-"""
+What comes before a layer does not change from cell to cell, so the graph is cut into segments; the tensors at
+the cut are computed once and each cell runs only the rest of the graph from there. Where those tensors would
+take more than `LIMIT` bytes for all samples, the cut is skipped and the segment is entered through an earlier
+one."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ class _Entry:
 
 
 def cell_plan(graph: Graph, key: CellKey) -> Plan | None:
-    """The plan that measures a cell, None where it does not apply. Layers that share its stored weights take them too."""
+    """The plan that measures a cell, None where it does not apply. Layers that share its stored weights take
+    them too.
+    """
     layer = graph.layer(key.layer)
     precision = cell_precision(layer, key.format, key.part)
     if layer.reason is not None or precision is None:
@@ -71,8 +73,8 @@ def sweep(
 ) -> Iterator[Cell]:
     """Measure `cells` one by one, in the order of execution of their layers, `size` samples at a time.
 
-    Shipped execution runs the whole file for each cell, since integer kernels depend on what surrounds a layer.
-    """
+    Shipped execution runs the whole file for each cell, since integer kernels depend on what surrounds a
+    layer."""
     graph = cache.graph
     plans = {key: plan for key in cells if (plan := cell_plan(graph, key)) is not None}
     segments = cut_segments(graph, 1) if execution == "shipped" else cut_segments(graph)
@@ -99,7 +101,9 @@ def sweep(
 
 
 def _advance(graph: Graph, data: Dataset, size: int, entry: _Entry | None, segment: Segment) -> _Entry | None:
-    """What enters `segment`, computed from what entered an earlier one; the earlier one where it would be too large."""
+    """What enters `segment`, computed from what entered an earlier one; the earlier one where it would be too
+    large.
+    """
     start = tuple(p.name for p in inputs_of(graph.model)) if entry is None else entry.names
     session = make_session(to_bytes(stretch(graph, start, segment.entry).model), "float")
     feeds: list[Batch] = []

@@ -4,9 +4,8 @@
     x' = (q - zero_point) * scale                                 ONNX DequantizeLinear
 
 Rounding is half to even, all arithmetic is float32, and zero is exactly representable. Source: ONNX operators
-QuantizeLinear and DequantizeLinear, opset 21; Jacob et al. 2018, "Quantization and Training of Neural Networks for
-Efficient Integer-Arithmetic-Only Inference", equation 1.
-"""
+QuantizeLinear and DequantizeLinear, opset 21; Jacob et al. 2018, "Quantization and Training of Neural
+Networks for Efficient Integer-Arithmetic-Only Inference", equation 1."""
 
 from __future__ import annotations
 
@@ -26,10 +25,9 @@ def affine_parameters(
 ) -> tuple[FloatArray, CodeArray]:
     """Scale (float32) and zero point of the ranges `[low, high]`, any shape.
 
-    The range is first extended to contain zero. Asymmetric: scale = (high - low) / (qmax - qmin) and the zero point is
-    the code of zero. Symmetric: the zero point is 0 (the middle code for an unsigned format) and the scale is the
-    smallest for which both ends have a code. An empty range gets scale 1.
-    """
+    The range is first extended to contain zero. Asymmetric: scale = (high - low) / (qmax - qmin) and the zero
+    point is the code of zero. Symmetric: the zero point is 0 (the middle code for an unsigned format) and the
+    scale is the smallest for which both ends have a code. An empty range gets scale 1."""
     lo = np.minimum(np.asarray(low, np.float64), 0.0)
     hi = np.maximum(np.asarray(high, np.float64), 0.0)
     qmin, qmax = number.qmin, number.qmax
@@ -50,7 +48,7 @@ def quantize(x: ArrayLike, scale: FloatArray, zero_point: CodeArray, number: For
     steps = np.rint(np.asarray(x, np.float32) / scale)
     # Clip in float: a value far outside the range would overflow the integer type.
     clipped = np.clip(steps, np.float32(number.qmin) - zero_point, np.float32(number.qmax) - zero_point)
-    return (clipped + zero_point).astype(np.int32)
+    return np.asarray(clipped + zero_point, np.int32)
 
 
 def dequantize(codes: ArrayLike, scale: FloatArray, zero_point: CodeArray) -> FloatArray:

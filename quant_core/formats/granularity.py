@@ -15,10 +15,9 @@ from quant_core.formats.scheme import Scheme
 class Layout:
     """How the rows of a tensor lie: enough to go from rows back to the tensor.
 
-    `granularity` is what is really used: a group falls back to `channel` where a channel has fewer than two groups of
-    weights. `group` and `groups` are the weights per group and the groups per channel; the last group is padded
-    with zeros, which every format here represents exactly.
-    """
+    `granularity` is what is really used: a group falls back to `channel` where a channel has fewer than two
+    groups of weights. `group` and `groups` are the weights per group and the groups per channel; the last
+    group is padded with zeros, which every format here represents exactly."""
 
     shape: tuple[int, ...]
     axis: int

@@ -1,7 +1,7 @@
 """Ranges that lose least: min-max, percentile and minimum mean-square error, for rows of values.
 
-A row is what shares one scale: the weights of a channel, or the bins of an activation histogram with their counts.
-"""
+A row is what shares one scale: the weights of a channel, or the bins of an activation histogram with their
+counts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ _CHUNK = 1 << 22  # elements quantized at a time
 
 
 def find_range(rows: Rows, method: str, number: Format, symmetric: bool, counts: Rows | None = None) -> Ends:
-    """Low and high end per row, `[rows]`, by the range method. `rows` is `[rows, values]`; `counts` weighs values."""
+    """Low and high end per row, `[rows]`, by the range method. `rows` is `[rows, values]`; `counts` weighs
+    values.
+    """
     if method == "mse":
         return mse_range(rows, number, symmetric, counts)
     if method.startswith("percentile:"):
@@ -47,10 +49,10 @@ def percentile_range(rows: Rows, percentile: float, counts: Rows | None = None) 
 def mse_range(rows: Rows, number: Format, symmetric: bool, counts: Rows | None = None) -> Ends:
     """The range with the least mean-square quantization error, by grid search.
 
-    Both ends shrink together first; then each end is refined alone, twice. At 2 and 4 bits clipping a few large values
-    pays for a finer step. Source: Banner et al. 2019, "Post training 4-bit quantization of convolutional networks",
-    section 2, which minimises the same sum in closed form for assumed distributions; here the data are summed.
-    """
+    Both ends shrink together first; then each end is refined alone, twice. At 2 and 4 bits clipping a few
+    large values pays for a finer step. Source: Banner et al. 2019, "Post training 4-bit quantization of
+    convolutional networks", section 2, which minimises the same sum in closed form for assumed distributions;
+    here the data are summed."""
     low = np.minimum(rows.min(axis=1), 0).astype(np.float64)
     high = np.maximum(rows.max(axis=1), 0).astype(np.float64)
     best_low, best_high = low.copy(), high.copy()
@@ -110,4 +112,4 @@ def _error(
     squared = np.square(difference, out=difference)
     if counts is not None:
         squared = squared * counts
-    return squared.sum(axis=1, dtype=np.float64)
+    return np.asarray(squared.sum(axis=1, dtype=np.float64), np.float64)

@@ -16,10 +16,9 @@ _KEYS = ("format", "granularity", "symmetric", "range")
 class Scheme:
     """How a tensor is quantized.
 
-    `granularity` is `tensor`, `channel` or `group:N`; `range` is `minmax`, `mse`, `percentile:P` or, for activations,
-    `dynamic` (the range of each batch, found at run time). A float format has neither scale nor range: granularity,
-    symmetry and range then take fixed values, so that equal schemes compare equal.
-    """
+    `granularity` is `tensor`, `channel` or `group:N`; `range` is `minmax`, `mse`, `percentile:P` or, for
+    activations, `dynamic` (the range of each batch, found at run time). A float format has neither scale nor
+    range: granularity, symmetry and range then take fixed values, so that equal schemes compare equal."""
 
     format: str
     granularity: str = "tensor"

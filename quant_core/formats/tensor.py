@@ -18,9 +18,8 @@ from quant_core.formats.scheme import Scheme
 class QuantizedTensor:
     """A quantized tensor.
 
-    `codes` are `[rows, values per scale]` (int32 codes of an integer format, the values themselves of a float format);
-    `scale` and `zero_point` are `[rows]`, None for a float format.
-    """
+    `codes` are `[rows, values per scale]` (int32 codes of an integer format, the values themselves of a float
+    format); `scale` and `zero_point` are `[rows]`, None for a float format."""
 
     scheme: Scheme
     layout: Layout

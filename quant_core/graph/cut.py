@@ -14,8 +14,8 @@ SEGMENTS = 9  # whole-model cost of the chain 1.2 to 1.5 passes at 9 segments, 3
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of a graph. `entry` are the tensors it is entered through, the graph's inputs for the first one;
-    `layers` the names of the quantizable layers inside."""
+    """A stretch of a graph. `entry` are the tensors it is entered through, the graph's inputs for the first
+    one; `layers` the names of the quantizable layers inside."""
 
     entry: tuple[str, ...]
     layers: tuple[str, ...]
@@ -33,7 +33,7 @@ def cut_segments(graph: Graph, most: int = SEGMENTS) -> tuple[Segment, ...]:
     chosen = _choose(alive, work, most)
     inputs = tuple(v.name or "" for v in graph.model.graph.inputs)
     starts = [(0, inputs), *((i + 1, alive[i]) for i in chosen)]
-    segments = []
+    segments: list[Segment] = []
     for (start, entry), end in zip(starts, [s for s, _ in starts[1:]] + [len(nodes)], strict=True):
         inside = tuple(n.name or "" for n in nodes[start:end] if n.name in cost)
         if inside or not segments:
@@ -61,7 +61,9 @@ def _between(graph: Graph, entry: tuple[str, ...], leave: tuple[str, ...]) -> Gr
 
 
 def _alive_after(model: ir.Model, nodes: list[ir.Node]) -> list[tuple[str, ...]]:
-    """For each position, the tensors made up to it that are still needed after it, empty where types are unknown."""
+    """For each position, the tensors made up to it that are still needed after it, empty where types are
+    unknown.
+    """
     last: dict[int, int] = {}
     for position, node in enumerate(nodes):
         for value in _reads(node):

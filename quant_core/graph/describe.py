@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from quant_core.graph.shapes import sizes_of
+
 
 @dataclass(frozen=True)
 class Port:
@@ -45,6 +47,4 @@ def outputs_of(model: ir.Model) -> tuple[Port, ...]:
 def count_parameters(model: ir.Model) -> int:
     """Elements of all floating-point initializers."""
     tensors = (v.const_value for v in model.graph.initializers.values())
-    return sum(
-        math.prod(int(n) for n in t.shape) for t in tensors if t is not None and t.dtype.is_floating_point()
-    )
+    return sum(math.prod(sizes_of(t)) for t in tensors if t is not None and t.dtype.is_floating_point())

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
-from quant_core.graph.shapes import Shapes, count_macs, infer_shapes
+from quant_core.graph.shapes import Shapes, count_macs, infer_shapes, sizes_of
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Gather")
 _LATER = ("LSTM", "GRU", "RNN")
@@ -39,10 +39,10 @@ class Reason:
 class Layer:
     """A node with weights.
 
-    `tensor` is the name of the stored weights, `shape` their stored shape and `axis` the output-channel axis of that
-    shape. `input` names the activation that enters (None where it holds indices). `weight_input` and `data_input` are the
-    positions on the node. `tied` names other layers that read the same stored tensor. `macs` are for one sample.
-    """
+    `tensor` is the name of the stored weights, `shape` their stored shape and `axis` the output-channel axis
+    of that shape. `input` names the activation that enters (None where it holds indices). `weight_input` and
+    `data_input` are the positions on the node. `groups` is the number of groups of a convolution. `tied`
+    names other layers that read the same stored tensor. `macs` are for one sample."""
 
     name: str
     op: str
@@ -55,6 +55,7 @@ class Layer:
     input: str | None
     weight_input: int
     data_input: int
+    groups: int
     reason: Reason | None
     tied: tuple[str, ...] = ()
 
@@ -63,7 +64,7 @@ class Layer:
         """A few words for tables: `Conv 3x3`, `Depthwise 3x3`, `Gemm`."""
         if self.op in ("Conv", "ConvTranspose") and self.shape:
             window = "x".join(str(n) for n in self.shape[2:])
-            depthwise = self.op == "Conv" and self.shape[1] == 1 and self.shape[0] > 1
+            depthwise = self.op == "Conv" and self.shape[1] == 1 and self.groups > 1
             return f"{'Depthwise' if depthwise else self.op} {window}".strip()
         return "Embedding" if self.op == "Gather" else self.op
 
@@ -81,7 +82,9 @@ def weight_chain(value: ir.Value | None) -> tuple[ir.Value | None, list[ir.Node]
 
 
 def find_layers(model: ir.Model) -> tuple[Layer, ...]:
-    """All layers in the order of execution, those in the bodies of If, Loop and Scan included with their reason."""
+    """All layers in the order of execution, those in the bodies of If, Loop and Scan included with their
+    reason.
+    """
     shapes = infer_shapes(model)
     found = [layer for node in model.graph if (layer := _layer_of(node, shapes)) is not None]
     found += [
@@ -129,7 +132,7 @@ def _layer_of(node: ir.Node, shapes: Shapes) -> Layer | None:
     stored, chain = weight_chain(node.inputs[weight_input])
     assert stored is not None and stored.const_value is not None
     tensor = stored.const_value
-    shape = tuple(int(n) for n in tensor.shape)
+    shape = sizes_of(tensor)
     if node.op_type == "Gather" and (
         len(shape) != 2 or not tensor.dtype.is_floating_point() or node.attributes.get_int("axis", 0) != 0
     ):
@@ -159,6 +162,7 @@ def _layer_of(node: ir.Node, shapes: Shapes) -> Layer | None:
         input=None if node.op_type == "Gather" or data is None else data.name,
         weight_input=weight_input,
         data_input=data_input,
+        groups=node.attributes.get_int("group", 1),
         reason=reason,
     )
 
@@ -199,6 +203,7 @@ def _stored_axis(axis: int, chain: list[ir.Node], rank: int) -> int:
 
 def _refused(node: ir.Node, text: str) -> Layer:
     return Layer(
-        name=node.name or "", op=node.op_type, tensor=None, shape=None, axis=0, parameters=0, bytes=0, macs=None,
-        input=None, weight_input=1, data_input=0, reason=Reason(text, node.name or ""),
+        name=node.name or "", op=node.op_type, tensor=None, shape=None, axis=0, parameters=0, bytes=0,
+        macs=None,
+        input=None, weight_input=1, data_input=0, groups=1, reason=Reason(text, node.name or ""),
     )  # fmt: skip

@@ -7,6 +7,7 @@ import onnx_ir as ir
 from onnx import version_converter
 
 from quant_core.errors import ModelError
+from quant_core.graph.shapes import sizes_of
 
 _LARGE = 1024  # bytes; larger tensors do not travel through the converter
 
@@ -18,7 +19,9 @@ def opset_of(model: ir.Model) -> int:
 
 
 def raise_opset(model: ir.Model, opset: int) -> ir.Model:
-    """A copy of `model` at `opset` or above, by ONNX's version converter. ModelError where an operator has no successor."""
+    """A copy of `model` at `opset` or above, by ONNX's version converter. ModelError where an operator has no
+    successor.
+    """
     if opset_of(model) >= opset:
         return model.clone()
     skeleton = model.clone()
@@ -31,7 +34,7 @@ def raise_opset(model: ir.Model, opset: int) -> ir.Model:
         value = skeleton.graph.initializers.pop(name)
         assert tensor is not None
         value.const_value = None
-        value.shape, value.dtype = ir.Shape(tensor.shape), tensor.dtype
+        value.shape, value.dtype = ir.Shape(sizes_of(tensor)), tensor.dtype
         skeleton.graph.inputs.append(value)
     proto = ir.to_proto(skeleton)
     try:

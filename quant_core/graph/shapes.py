@@ -10,8 +10,15 @@ from onnx import shape_inference
 Shapes = dict[str, tuple[int, ...]]
 
 
+def sizes_of(tensor: ir.TensorProtocol) -> tuple[int, ...]:
+    """The shape of a stored tensor."""
+    return tuple(n if isinstance(n, int) else 0 for n in tensor.shape)
+
+
 def infer_shapes(model: ir.Model) -> Shapes:
-    """Shape of each tensor that can be known for one sample: unknown input dimensions (batch, length) count as 1."""
+    """Shape of each tensor that can be known for one sample: unknown input dimensions (batch, length) count
+    as 1.
+    """
     skeleton = model.clone()
     for value in skeleton.graph.inputs:
         if value.shape is not None:
@@ -31,12 +38,14 @@ def infer_shapes(model: ir.Model) -> Shapes:
             shapes[info.name] = tuple(d.dim_value for d in dims)
     for name, value in model.graph.initializers.items():
         if value.const_value is not None:
-            shapes[name] = tuple(int(n) for n in value.const_value.shape)
+            shapes[name] = sizes_of(value.const_value)
     return shapes
 
 
 def count_macs(node: ir.Node, weight_shape: tuple[int, ...], shapes: Shapes) -> int | None:
-    """Multiply-accumulates of a Conv, ConvTranspose, Gemm or MatMul for one sample; 0 for Gather; None if unknown."""
+    """Multiply-accumulates of a Conv, ConvTranspose, Gemm or MatMul for one sample; 0 for Gather; None if
+    unknown.
+    """
     if node.op_type == "Gather":
         return 0
     output = shapes.get(node.outputs[0].name or "")

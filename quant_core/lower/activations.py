@@ -12,7 +12,9 @@ from quant_core.lower.builder import Builder
 def write_activation(
     builder: Builder, value: ir.Value, scheme: Scheme, ends: tuple[float, float] | None
 ) -> ir.Value:
-    """The dequantized copy of `value`. `ends` is its calibrated range; None finds the range of each batch at run time."""
+    """The dequantized copy of `value`. `ends` is its calibrated range; None finds the range of each batch at
+    run time.
+    """
     if ends is None:
         codes = builder.node("DynamicQuantizeLinear", [value], outputs=3)
         node = builder.nodes[-1]
@@ -24,8 +26,8 @@ def write_activation(
         builder.constant(np.asarray(zero).reshape(()).astype(number.storage), number.onnx_type),
     ]
     if number.bits == 2:
-        # ONNX Runtime 1.31 refuses to load a Clip before a 2-bit QuantizeLinear (clip_quantizelinear.cc); a Sum of one
-        # input, which computes nothing, keeps the two apart.
+        # ONNX Runtime 1.31 refuses to load a Clip before a 2-bit QuantizeLinear (clip_quantizelinear.cc); a
+        # Sum of one input, which computes nothing, keeps the two apart.
         value = builder.node("Sum", [value])
     codes = builder.node("QuantizeLinear", [value, *parameters])
     return builder.node("DequantizeLinear", [codes, *parameters])
@@ -35,9 +37,8 @@ def guard_float_weights(builder: Builder, node: ir.Node) -> None:
     """Keep ONNX Runtime from quantizing the float weights of `node`, whose input is quantized.
 
     Its pass WeightBiasQuantization rounds the constant float weights of a Conv or Gemm to int8 by itself when
-    quantized values stand on both sides (seen with 1.31: 37 dB instead of exact). A Sum of one input, which computes
-    nothing and which no pass removes, keeps the two sides apart.
-    """
+    quantized values stand on both sides (seen with 1.31: 37 dB instead of exact). A Sum of one input, which
+    computes nothing and which no pass removes, keeps the two sides apart."""
     if node.op_type not in ("Conv", "ConvTranspose", "Gemm"):
         return
     output = node.outputs[0]

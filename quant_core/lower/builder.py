@@ -70,7 +70,9 @@ class Builder:
         self.nodes = []
 
     def redirect(self, old: ir.Value, new: ir.Value, users: Sequence[tuple[ir.Node, int]]) -> None:
-        """Let `users` read `new` instead of `old`; where `old` is an output of the graph, `new` takes its place and name."""
+        """Let `users` read `new` instead of `old`; where `old` is an output of the graph, `new` takes its
+        place and name.
+        """
         for user, index in users:
             user.replace_input_with(index, new)
         for index, value in enumerate(self.graph.outputs):

@@ -12,10 +12,11 @@ _DIGITS = string.ascii_lowercase + string.digits
 
 
 def make_lean(model: ir.Model, keep: Iterable[str]) -> None:
-    """Drop unused nodes and tensors, notes and shape information, store equal small tensors once, shorten inner names.
+    """Drop unused nodes and tensors, notes and shape information, store equal small tensors once, shorten
+    inner names.
 
-    Inputs and outputs keep their names, nodes only those in `keep`: the layers, so that they can be found again.
-    """
+    Inputs and outputs keep their names, nodes only those in `keep`: the layers, so that they can be found
+    again."""
     passes.RemoveUnusedNodesPass()(model)
     passes.DeduplicateInitializersPass(size_limit=4096)(model)
     passes.RemoveUnusedOpsetsPass()(model)

@@ -52,10 +52,9 @@ def lower(
 ) -> ir.Model:
     """The quantized graph of `plan`, as export writes it.
 
-    `find_range` gives the calibrated range of a tensor; `corrections` are `[output channels]` to add to the bias of a
-    layer; `decoder` says how weight-only layers are decoded (a layer with quantized activations always takes
-    DequantizeLinear). PlanError where a layer cannot take its precision.
-    """
+    `find_range` gives the calibrated range of a tensor; `corrections` are `[output channels]` to add to the
+    bias of a layer; `decoder` says how weight-only layers are decoded (a layer with quantized activations
+    always takes DequantizeLinear). PlanError where a layer cannot take its precision."""
     graph = cache.graph
     check_plan(graph, plan)
     model = graph.at_opset(_opset(graph, plan, decoder))
@@ -73,10 +72,10 @@ def lower(
                 decoded[key] = write_weights(builder, cache.get(layer, precision.weights), how, unsigned)
             _attach(builder, node, layer, decoded[key])
             builder.insert_first()
-        if precision.activations is not None:
-            _quantize_input(builder, node, layer, precision, entered, find_range)
         if corrections and name in corrections:
             add_to_bias(builder, node, layer, corrections[name])
+        if precision.activations is not None:
+            _quantize_input(builder, node, layer, precision, entered, find_range)
     make_lean(model, (layer.name for layer in graph.layers))
     return model
 

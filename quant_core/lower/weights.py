@@ -4,11 +4,11 @@ Two decoders give the same values to the bit:
 - `cast`: Cast, (Sub,) Mul. ONNX Runtime folds it at load: FP32 speed, FP32 memory.
 - `dequantize`: DequantizeLinear, which integer kernels and other toolchains recognise.
 
-Where 8-bit activations meet int8 weights, the codes are stored as uint8 with the zero point 128 higher (`unsigned`): the
-same values to the bit. ONNX Runtime's uint8 x int8 kernels for x86 without VNNI add pairs of products in 16 bits and
-saturate without a word. Measured with 1.31 on AVX2, int8 weights against uint8 weights as shipped, each 0.1 dB or less
-from simulated where unsigned: keywords -2.8 against 28.4 dB, MobileNet v1 7.0 against 17.0 dB. The price is speed:
-0.68 instead of 0.54 of the FP32 time on MobileNet v1.
+Where 8-bit activations meet int8 weights, the codes are stored as uint8 with the zero point 128 higher
+(`unsigned`): the same values to the bit. ONNX Runtime's uint8 x int8 kernels for x86 without VNNI add pairs
+of products in 16 bits and saturate without a word. Measured with 1.31 on AVX2, int8 weights against uint8
+weights as shipped, each 0.1 dB or less from simulated where unsigned: keywords -2.8 against 28.4 dB,
+MobileNet v1 7.0 against 17.0 dB. The price is speed: 0.68 instead of 0.54 of the FP32 time on MobileNet v1.
 """
 
 from __future__ import annotations
@@ -102,7 +102,9 @@ def _dequantize(
 
 
 def _restore(builder: Builder, tensor: QuantizedTensor, decoded: ir.Value) -> ir.Value:
-    """From `[channels, groups, group]` back to the tensor's shape: drop the padding, put the channel axis in place."""
+    """From `[channels, groups, group]` back to the tensor's shape: drop the padding, put the channel axis in
+    place.
+    """
     layout = tensor.layout
     if not layout.group:
         return decoded
@@ -117,7 +119,7 @@ def _restore(builder: Builder, tensor: QuantizedTensor, decoded: ir.Value) -> ir
     moved = [channels, *(n for i, n in enumerate(layout.shape) if i != layout.axis)]
     decoded = builder.node("Reshape", [decoded, ints(*moved)])
     if layout.axis:
-        order = list(range(1, layout.axis + 1)) + [0] + list(range(layout.axis + 1, len(layout.shape)))
+        order = [*range(1, layout.axis + 1), 0, *range(layout.axis + 1, len(layout.shape))]
         decoded = builder.node("Transpose", [decoded], {"perm": order})
     return decoded
 

@@ -20,7 +20,9 @@ _FLOAT = Precision()
 
 @dataclass(frozen=True)
 class Plan:
-    """The precision of each layer; a layer that is not named stays FP32. Never changed: edits give a new plan."""
+    """The precision of each layer; a layer that is not named stays FP32. Never changed: edits give a new
+    plan.
+    """
 
     name: str = "FP32"
     layers: Mapping[str, Precision] = field(default_factory=dict)
@@ -48,6 +50,16 @@ class Plan:
     def needs_ranges(self) -> bool:
         """Whether some activation range must be calibrated."""
         return any(p.activations is not None and not p.activations.is_dynamic for p in self.layers.values())
+
+    @property
+    def needs_calibration(self) -> bool:
+        """Whether calibration samples have a part in the file: in its ranges or its bias corrections."""
+        return self.needs_ranges or any(p.bias_correction for p in self.quantized.values())
+
+    def with_bias_correction(self, on: bool = True) -> Plan:
+        """The plan with bias correction asked for, or not, in every layer whose weights are quantized."""
+        layers = {n: replace(p, bias_correction=on and p.weights is not None) for n, p in self.layers.items()}
+        return replace(self, layers=layers)
 
     @cached_property
     def key(self) -> str:

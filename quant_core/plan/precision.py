@@ -14,7 +14,9 @@ _FLAGS = {"bias_correction": bool, "locked": bool, "note": str}
 
 @dataclass(frozen=True)
 class Precision:
-    """How one layer is quantized: its weights and the activation that enters it. None leaves that part in FP32."""
+    """How one layer is quantized: its weights and the activation that enters it. None leaves that part in
+    FP32.
+    """
 
     weights: Scheme | None = None
     activations: Scheme | None = None
@@ -45,11 +47,10 @@ class Precision:
         """The precision of a plan file; PlanError names the layer and the key that is wrong."""
         if not isinstance(record, Mapping):
             raise PlanError(f"layer '{layer}' of the plan is not an object", "write weights and activations")
-        schemes: dict[str, Scheme | None] = {}
-        flags: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
         for key, value in record.items():
             if key in ("weights", "activations"):
-                schemes[key] = (
+                fields[key] = (
                     None if value is None else Scheme.from_json(value, f"'{key}' of layer '{layer}'")
                 )
             elif key in _FLAGS:
@@ -57,10 +58,10 @@ class Precision:
                     raise PlanError(
                         f"'{key}' of layer '{layer}' is {value!r}", f"give a {_FLAGS[key].__name__}"
                     )
-                flags[key] = value
+                fields[key] = value
             else:
                 raise PlanError(
                     f"layer '{layer}' of the plan has the unknown key '{key}'",
                     f"use weights, activations, {', '.join(_FLAGS)}",
                 )
-        return cls(**schemes, **flags)
+        return cls(**fields)

@@ -34,9 +34,8 @@ PRESETS: Mapping[str, Precision] = {
 def default_scheme(name: str) -> Scheme:
     """The weight scheme that the bare format `name` stands for in tables.
 
-    Per channel. Eight bits and more: symmetric over the full range, which integer kernels like. Fewer: asymmetric with
-    the least mean-square error, since at few levels both matter more than speed.
-    """
+    Per channel. Eight bits and more: symmetric over the full range, which integer kernels like. Fewer:
+    asymmetric with the least mean-square error, since at few levels both matter more than speed."""
     number = get_format(name)
     if number.kind == "float":
         return Scheme(name)
@@ -45,8 +44,8 @@ def default_scheme(name: str) -> Scheme:
 
 
 def default_activation_scheme(name: str) -> Scheme | None:
-    """The activation scheme for the bare format `name`: unsigned of the same bits, one scale, asymmetric. None for a
-    float format."""
+    """The activation scheme for the bare format `name`: unsigned of the same bits, one scale, asymmetric.
+    None for a float format."""
     number = get_format(name)
     if number.kind == "float":
         return None

@@ -1,8 +1,8 @@
 """Fold BatchNormalization into the layer before it.
 
-y = gamma * (x - mean) / sqrt(var + epsilon) + beta is affine per channel, so it can be absorbed by the weights and bias
-of the Conv, ConvTranspose or Gemm that gives x. Source: ONNX BatchNormalization-15; Jacob et al. 2018, section 3.2.
-"""
+y = gamma * (x - mean) / sqrt(var + epsilon) + beta is affine per channel, so it can be absorbed by the
+weights and bias of the Conv, ConvTranspose or Gemm that gives x. Source: ONNX BatchNormalization-15; Jacob et
+al. 2018, section 3.2."""
 
 from __future__ import annotations
 
@@ -33,7 +33,11 @@ def _fold(graph: ir.Graph, norm: ir.Node) -> bool:
     layer = source.producer() if source is not None else None
     if source is None or layer is None or layer.op_type not in ("Conv", "ConvTranspose", "Gemm"):
         return False
-    if len(source.uses()) != 1 or source.is_graph_output() or norm.attributes.get_int("training_mode", 0):
+    if (
+        len(source.uses()) != 1
+        or source.is_graph_output()
+        or norm.attributes.get_int("training_mode", 0) != 0
+    ):
         return False
     if any(o.uses() or o.is_graph_output() for o in norm.outputs[1:]):
         return False

@@ -22,10 +22,11 @@ SYNTHETIC_LENGTH = 8  # stands for an unknown dimension of a generated input
 
 @dataclass(frozen=True)
 class Step:
-    """One step of preparation: what it did, and the worst SQNR (dB) of the outputs after it against those before.
+    """One step of preparation: what it did, and the worst SQNR (dB) of the outputs after it against those
+    before.
 
-    `proof_db` is None where the step only renames or moves what is stored. `kept` is False where it was undone.
-    """
+    `proof_db` is None where the step only renames or moves what is stored. `kept` is False where it was
+    undone."""
 
     name: str
     done: str
@@ -34,7 +35,9 @@ class Step:
 
 
 def prepare(model: ir.Model, samples: Batch | None = None) -> tuple[ir.Model, tuple[Step, ...]]:
-    """A prepared copy of `model`, and the steps taken. Proofs run on `samples`, or on generated inputs without."""
+    """A prepared copy of `model`, and the steps taken. Proofs run on `samples`, or on generated inputs
+    without.
+    """
     prepared = model.clone()
     feeds = samples if samples is not None else generate_inputs(inputs_of(model))
     steps: list[Step] = []
@@ -80,7 +83,9 @@ def prepare(model: ir.Model, samples: Batch | None = None) -> tuple[ir.Model, tu
 
 
 def generate_inputs(inputs: tuple[Port, ...], seed: int = 0) -> Batch:
-    """Made-up inputs: normal noise for floats, zeros and ones for the rest, two samples where the batch is free."""
+    """Made-up inputs: normal noise for floats, zeros and ones for the rest, two samples where the batch is
+    free.
+    """
     rng = np.random.default_rng(seed)
     feeds: Batch = {}
     for port in inputs:
@@ -103,7 +108,11 @@ def _outputs(model: ir.Model, feeds: Batch) -> Outputs | None:
 def _worst(expected: Outputs, actual: Outputs) -> float:
     if len(expected) != len(actual) or any(e.shape != a.shape for e, a in zip(expected, actual, strict=True)):
         return -200.0
-    floats = [(e, a) for e, a in zip(expected, actual, strict=True) if e.dtype.kind == "f"]
+    floats = [
+        (np.asarray(e, np.float64), np.asarray(a, np.float64))
+        for e, a in zip(expected, actual, strict=True)
+        if e.dtype.kind == "f"
+    ]
     others = [(e, a) for e, a in zip(expected, actual, strict=True) if e.dtype.kind != "f"]
     if any(not np.array_equal(e, a) for e, a in others):
         return -200.0

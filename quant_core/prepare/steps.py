@@ -1,4 +1,6 @@
-"""The steps that make a stranger's model quantizable. Each gives whether it changed the model, and changes nothing else."""
+"""The steps that make a stranger's model quantizable. Each gives whether it changed the model, and changes
+nothing else.
+"""
 
 from __future__ import annotations
 

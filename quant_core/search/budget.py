@@ -1,4 +1,6 @@
-"""The best choice under a budget, as an integer linear program. Arrays in, choices out: nothing here knows a graph."""
+"""The best choice under a budget, as an integer linear program. Arrays in, choices out: nothing here knows a
+graph.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +14,13 @@ Matrix = NDArray[np.float64]
 
 
 def choose_under_budget(damage: Matrix, cost: Matrix, budget: float) -> NDArray[np.int64]:
-    """For each row the column to choose, so that the summed damage is least and the summed cost at most `budget`.
+    """For each row the column to choose, so that the summed damage is least and the summed cost at most
+    `budget`.
 
-    `damage` and `cost` are `[rows, columns]`; a choice that is not allowed has damage infinity, and each row has one
-    that is. SearchError says the least cost that can be had where the budget is below it. Source: the multiple-choice
-    knapsack problem; Chen et al. 2021, "Towards Mixed-Precision Quantization of Neural Networks via Constrained
-    Optimization", equation 5.
-    """
+    `damage` and `cost` are `[rows, columns]`; a choice that is not allowed has damage infinity, and each row
+    has one that is. SearchError says the least cost that can be had where the budget is below it. Source: the
+    multiple-choice knapsack problem; Chen et al. 2021, "Towards Mixed-Precision Quantization of Neural
+    Networks via Constrained Optimization", equation 5."""
     rows, columns = damage.shape
     allowed = np.isfinite(damage)
     least = float(np.where(allowed, cost, np.inf).min(axis=1).sum())
@@ -48,7 +50,7 @@ def choose_under_budget(damage: Matrix, cost: Matrix, budget: float) -> NDArray[
 
 
 def pareto_front(size: Matrix, quality: Matrix) -> NDArray[np.int64]:
-    """Indices of the points that no other point beats in both (smaller size, higher quality), by rising size."""
+    """Indices of the points that no other beats in both, smaller size and higher quality, by rising size."""
     order = np.lexsort((-quality, size))
     best = -np.inf
     front = []

@@ -13,10 +13,10 @@ BINS = 4096
 class StreamingHistogram:
     """Counts values batch by batch in at most `bins` bins, keeping no sample.
 
-    Bin widths are powers of two and bins start at whole multiples of their width. When the range outgrows the bins, the
-    width doubles and pairs of bins merge, so re-binning moves no count across an edge and the order of batches does not
-    matter. Minimum, maximum and the sum of each bin are exact, so that a spike at zero stays at zero.
-    """
+    Bin widths are powers of two and bins start at whole multiples of their width. When the range outgrows the
+    bins, the width doubles and pairs of bins merge, so re-binning moves no count across an edge and the order
+    of batches does not matter. Minimum, maximum and the sum of each bin are exact, so that a spike at zero
+    stays at zero."""
 
     def __init__(self, bins: int = BINS) -> None:
         self.bins = bins
@@ -35,7 +35,9 @@ class StreamingHistogram:
         return math.ldexp(1.0, self._exponent or 0)
 
     def add(self, values: NDArray[np.floating], keep: int | None = None) -> None:
-        """Add all `values`. With `keep`, the range sees all of them and the bins an even stride of about `keep`."""
+        """Add all `values`. With `keep`, the range sees all of them and the bins an even stride of about
+        `keep`.
+        """
         flat = np.asarray(values).reshape(-1)
         if flat.size == 0:
             return
@@ -109,5 +111,6 @@ class StreamingHistogram:
         step = max(1, math.ceil((int(used[-1]) - int(used[0]) + 1) / bins))
         counts = self._counts[used[0] : used[-1] + 1]
         counts = np.pad(counts, (0, -len(counts) % step)).reshape(-1, step).sum(axis=1)
-        edges = (self._first + int(used[0]) + step * np.arange(len(counts) + 1)) * self.width
-        return edges, counts
+        first = float(self._first + int(used[0]))
+        edges = (first + step * np.arange(len(counts) + 1, dtype=np.float64)) * self.width
+        return edges, np.asarray(counts, np.float64)

@@ -12,7 +12,7 @@ from quant_core.stats.histogram import StreamingHistogram
 
 
 class Ranges:
-    """What calibration found: a histogram for each activation. Ranges are computed once per (tensor, scheme)."""
+    """What calibration found: a histogram per activation. Ranges are computed once per (tensor, scheme)."""
 
     def __init__(self, histograms: Mapping[str, StreamingHistogram]) -> None:
         self.histograms = dict(histograms)

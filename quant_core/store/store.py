@@ -1,4 +1,6 @@
-"""The store of measurements: SQLite in the user's data folder. What was measured once is never measured again."""
+"""The store of measurements: SQLite in the user's data folder. What was measured once is never measured
+again.
+"""
 
 from __future__ import annotations
 

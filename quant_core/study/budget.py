@@ -44,8 +44,8 @@ class _Table:
 
 
 class BudgetSearch:
-    """Search over the weight formats of all layers. Damage is measured on calibration samples, so that the samples
-    evaluated have no part in the choice. Locked layers keep the precision of `start`."""
+    """Search over the weight formats of all layers. Damage is measured on calibration samples, so that the
+    samples evaluated have no part in the choice. Locked layers keep the precision of `start`."""
 
     def __init__(self, study: Study, formats: tuple[str, ...] = FORMATS, start: Plan | None = None) -> None:
         self.study, self.formats = study, formats
@@ -69,20 +69,20 @@ class BudgetSearch:
         damage[:, 0] = 0.0
         for row, group in enumerate(groups):
             for column, name in enumerate(self.formats, start=1):
-                cell = known.get(CellKey(group[0], name, "weights"))
-                if cell is not None:
-                    damage[row, column] = 10.0 ** (-cell.quality.sqnr_db / 10.0)
-                    cost[row, column] = cell.bytes - base
+                key = CellKey(group[0], name, "weights")
+                if key in known:
+                    damage[row, column] = 10.0 ** (-known[key].quality.sqnr_db / 10.0)
+                    cost[row, column] = known[key].bytes - base
             if any(self.start[name].locked for name in group):
                 damage[row, 1:] = np.inf
         self._table = _Table(groups, columns, damage, cost)
 
     def under(self, max_bytes: int) -> tuple[Plan, float, int]:
-        """The plan of least predicted damage whose file has at most `max_bytes`; predicted SQNR (dB) and bytes.
+        """The plan of least predicted damage whose file has at most `max_bytes`; predicted SQNR (dB) and
+        bytes.
 
-        Bytes of layers add up but for what they share in the file, so the true file is written and the budget of the
-        program corrected until it fits. SearchError where no plan does.
-        """
+        Bytes of layers add up but for what they share in the file, so the true file is written and the budget
+        of the program corrected until it fits. SearchError where no plan does."""
         if self._table is None:
             self.measure()
         table = self._table
@@ -96,9 +96,11 @@ class BudgetSearch:
                 choice = choose_under_budget(table.damage, table.cost, room)
             except SearchError as error:
                 least = self._least(table)
+                share = 100 * least / self.study.graph.file.bytes
+                formats = ", ".join(self.formats)
                 raise SearchError(
-                    f"no plan of {', '.join(self.formats)} weights has at most {max_bytes} bytes, the smallest has {least}",
-                    f"allow {least} bytes ({100 * least / self.study.graph.file.bytes:.1f} % of FP32) or more",
+                    f"no plan of {formats} weights has at most {max_bytes} bytes, the smallest has {least}",
+                    f"allow {least} bytes ({share:.1f} % of FP32) or more",
                 ) from error
             plan = self._plan(table, choice, f"at most {max_bytes} bytes")
             size = self.study.bytes_of(plan)
@@ -111,10 +113,23 @@ class BudgetSearch:
     def within_bytes(self, max_bytes: int) -> Found:
         """The best plan of at most `max_bytes`, measured."""
         plan, sqnr, size = self.under(max_bytes)
+        plan = self._corrected(plan, max_bytes)
         return Found(plan, sqnr, size, self.study.evaluate(plan))
 
+    def _corrected(self, plan: Plan, max_bytes: int) -> Plan:
+        """`plan` with bias correction, where that fits and measures better on calibration samples."""
+        study = self.study
+        if study.calibration is None or not plan.quantized:
+            return plan
+        better = plan.with_bias_correction()
+        if study.bytes_of(better) > max_bytes:
+            return plan
+        pair = [study.evaluate(p, data=study.calibration).sqnr_db for p in (plan, better)]
+        return better if pair[1] > pair[0] else plan
+
     def within_drop(self, points: float) -> Found:
-        """The smallest plan that loses at most `points` percentage points of the metric, or of agreement without labels.
+        """The smallest plan that loses at most `points` percentage points of the metric, or of agreement
+        without labels.
 
         Bisects over the budget; each plan on the way is measured.
         """

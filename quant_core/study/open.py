@@ -10,7 +10,7 @@ import numpy as np
 from quant_core.data import PREFIX, Batch, Dataset, draw, get_sample, open_data, set_aside
 from quant_core.engine import batch_size
 from quant_core.errors import ArgumentError
-from quant_core.graph import ModelFile, Port, inputs_of, read_model
+from quant_core.graph import ModelFile, Port, read_model
 
 _PROOF_SAMPLES = 4
 
@@ -40,12 +40,12 @@ def open_samples(
 ) -> OpenedData:
     """The data at a path or of `sample:NAME`.
 
-    `calibration` is `none`, a number of samples to set aside, or a path. Without it a bundled sample uses its own
-    calibration split, and other data set aside a fifth. `samples` draws that many of the rest.
-    """
+    `calibration` is `none`, a number of samples to set aside, or a path. Without it a bundled sample uses its
+    own calibration split, and other data set aside a fifth. `samples` draws that many of the rest."""
     text = str(reference)
     sample = get_sample(text) if text.startswith(PREFIX) else None
     whole = open_data(sample.evaluation if sample else reference, inputs, preprocess)
+    whole.name = f"{sample.name} evaluation" if sample else whole.name
     calibrating: Dataset | None
     if calibration is None and sample is not None:
         evaluation, calibrating = whole, open_data(sample.calibration, inputs)

@@ -31,6 +31,11 @@ class Evaluation:
         hidden = ("kl", "decisions")
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in hidden}
 
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Evaluation:
+        """The evaluation whose fields `record` holds."""
+        return cls(**{f.name: record[f.name] for f in fields(cls)})
+
     @property
     def share(self) -> float:
         """Bytes as a share of the user's FP32 file."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from quant_core.data import Dataset, Quality
+import numpy as np
+
+from quant_core.data import Dataset, Quality, draw
 from quant_core.engine import (
     ENGINE,
     Cell,
@@ -23,8 +26,9 @@ from quant_core.engine import (
 )
 from quant_core.errors import DataError, FormatError, ModelError, PlanError
 from quant_core.formats import QuantizedTensor, Scheme, get_format
-from quant_core.graph import Graph, Layer, count_parameters, inputs_of, opset_of, outputs_of
-from quant_core.lower import WeightCache, lower, to_bytes
+from quant_core.graph import Graph, Layer, count_parameters, inputs_of, opset_of, outputs_of, read_model
+from quant_core.improve import can_correct, correct_bias
+from quant_core.lower import Corrections, WeightCache, lower, to_bytes
 from quant_core.plan import PARTS, Plan
 from quant_core.prepare import Step, prepare
 from quant_core.stats import Ranges
@@ -33,6 +37,8 @@ from quant_core.study.open import OpenedData, open_model, open_samples, proof_sa
 from quant_core.study.records import Evaluation, cell_of, cell_record
 
 _SIZES_KEPT = 512
+_CORRECTIONS_KEPT = 64
+_CORRECTION_SAMPLES = 128
 
 
 class Study:
@@ -44,6 +50,7 @@ class Study:
         self.cache = WeightCache(graph)
         self.reference = Reference(graph.file.path)
         self._sizes: dict[str, int] = {}
+        self._corrected: dict[str, Corrections] = {}
 
     @classmethod
     def open(
@@ -115,20 +122,43 @@ class Study:
 
     def lowered(self, plan: Plan, decoder: str = "cast") -> bytes:
         """The exported file of `plan`. PlanError where the model cannot take it."""
-        if plan.needs_ranges and self.calibration is None:
+        if plan.needs_calibration and self.calibration is None:
             raise PlanError(
-                "the plan quantizes activations and no calibration samples are given",
-                "give calibration data, or a plan that quantizes weights only",
+                "the plan quantizes activations or corrects biases, and no calibration samples are given",
+                "give calibration data, or a plan of weights only",
             )
+        return self._lowered(plan, self._corrections(plan), decoder)
+
+    def _lowered(self, plan: Plan, corrections: Corrections, decoder: str) -> bytes:
         find = self.ranges.find if plan.needs_ranges else Ranges({}).find
-        return to_bytes(lower(self.cache, plan, find, None, decoder))
+        return to_bytes(lower(self.cache, plan, find, corrections, decoder))
+
+    def _stand_ins(self, plan: Plan) -> Corrections:
+        """Corrections that take the bytes of the true ones, without measuring them: all different, as those
+        are.
+        """
+        rng = np.random.default_rng(0)
+        layers = [x for x in self.graph.quantizable if plan[x.name].bias_correction and can_correct(x)]
+        return {x.name: rng.normal(size=x.shape[x.axis] if x.shape else 1).astype(np.float32) for x in layers}
+
+    def _corrections(self, plan: Plan) -> Corrections:
+        """The bias corrections of `plan`, measured on calibration samples once."""
+        if self.calibration is None or not any(p.bias_correction for p in plan.quantized.values()):
+            return {}
+        if plan.key not in self._corrected:
+            data = draw(self.calibration, _CORRECTION_SAMPLES)
+            size = batch_size(inputs_of(self.graph.file.model), plan.has_dynamic)
+            while len(self._corrected) >= _CORRECTIONS_KEPT:
+                self._corrected.pop(next(iter(self._corrected)))
+            self._corrected[plan.key] = correct_bias(self.cache, plan, self.ranges.find, data, size)
+        return self._corrected[plan.key]
 
     def bytes_of(self, plan: Plan) -> int:
         """The size of the exported file of `plan`, to the byte."""
         if plan.key not in self._sizes:
             if len(self._sizes) >= _SIZES_KEPT:
                 self._sizes.clear()
-            self._sizes[plan.key] = len(self.lowered(plan))
+            self._sizes[plan.key] = len(self._lowered(plan, self._stand_ins(plan), "cast"))
         return self._sizes[plan.key]
 
     def baseline(
@@ -177,8 +207,10 @@ class Study:
             quality, len(model), self.baseline(execution, plan.has_dynamic, data), execution
         )
 
-    def export(self, plan: Plan, path: str | Path, decoder: str = "cast") -> bytes:
-        """Write the quantized ONNX file and give its bytes. ModelError where the folder does not take it."""
+    def export(self, plan: Plan, path: str | Path, decoder: str = "cast") -> dict[str, Any]:
+        """Write the quantized ONNX file; the record of the command `export`. ModelError where it cannot be
+        written.
+        """
         model = self.lowered(plan, decoder)
         try:
             Path(path).write_bytes(model)
@@ -186,12 +218,18 @@ class Study:
             raise ModelError(
                 f"'{path}' cannot be written ({error.strerror})", "choose another place"
             ) from error
-        return model
+        opset = opset_of(read_model(path).model)
+        return {
+            "path": str(path),
+            "bytes": len(model),
+            "opset": opset,
+            "sha256": hashlib.sha256(model).hexdigest(),
+        }
 
     # ---- the sweep
 
     def cells(self, formats: list[str], parts: tuple[str, ...] = PARTS) -> list[CellKey]:
-        """The cells that apply, in the order of execution of their layers. FormatError for an unknown format."""
+        """The cells that apply, in the order of execution. FormatError for an unknown format."""
         for name in formats:
             if get_format(name).name == "fp32":
                 raise FormatError("a sweep of fp32 measures nothing", "choose lower formats")
@@ -241,7 +279,7 @@ class Study:
 
     def _about_plan(self, plan: Plan, execution: str, data: Dataset) -> dict[str, object]:
         size = batch_size(inputs_of(self.graph.file.model), plan.has_dynamic)
-        calibration = self.calibration if plan.needs_ranges else None
+        calibration = self.calibration if plan.needs_calibration else None
         return self._about(f"plan {plan.key}", execution, size, data, calibration)
 
     def _about_cell(self, key: CellKey, execution: str, data: Dataset) -> dict[str, object]:

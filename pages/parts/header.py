@@ -1,0 +1,106 @@
+"""The header of every page: model, data, plan, undo and redo, and four numbers against FP32."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from pages.parts import text
+from pages.parts.opening import calm
+from pages.parts.state import State
+from quant_core.errors import QuantscopeError
+from quant_core.study import Evaluation, Study
+
+_STYLE = f"<style>{Path(__file__).with_name('header.css').read_text(encoding='utf-8')}</style>"
+
+
+@dataclass(frozen=True)
+class Number:
+    """One of the four numbers: what it is, its value, and how it was had."""
+
+    label: str
+    value: str
+    note: str
+
+
+class Header:
+    """Draws the header at once with what is known, and again when the plan in hand was measured."""
+
+    def __init__(self, state: State, study: Study) -> None:
+        self.state, self.study = state, study
+        st.html(_STYLE)
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="header"):
+            st.html(_chips(state, study), width="content")
+            st.button(
+                "Undo",
+                icon=":material/undo:",
+                disabled=not state.can_undo,
+                on_click=state.undo,
+                help="Back to the plan before.",
+            )
+            st.button(
+                "Redo",
+                icon=":material/redo:",
+                disabled=not state.can_redo,
+                on_click=state.redo,
+                help="Forward to the plan undone last.",
+            )
+            self._numbers = st.empty()
+
+    def show(self, evaluation: Evaluation | None, forecast: float | None = None) -> None:
+        """The four numbers: size always exact, the others measured (solid) or hollow."""
+        whole = self.study.graph.file.bytes
+        try:
+            size = self.study.bytes_of(self.state.plan) if self.state.plan.quantized else whole
+        except QuantscopeError as error:
+            calm(error)
+            return
+        exact = Number("Size", text.size(size), f"{100 * size / whole:.1f} % of FP32, exact")
+        self._numbers.html(_numbers([exact, *_quality(evaluation, forecast)]), width="content")
+
+
+def _chips(state: State, study: Study) -> str:
+    plan = state.plan
+    chips = {
+        "model": (study.graph.file.name, f"{len(study.graph.quantizable)} layers"),
+        "data": (study.data.name, f"{len(study.data)} samples") if study.has_data else ("No data", ""),
+        "plan": (plan.name, f"{len(plan.quantized)} layers quantized" if plan.quantized else "as opened"),
+    }
+    parts = [
+        f'<span class="qs-chip" data-chip="{kind}" title="{text.escape(name)}">'
+        f"<b>{text.escape(name)}</b><small>{text.escape(note)}</small></span>"
+        for kind, (name, note) in chips.items()
+    ]
+    return f'<div class="qs-chips">{"".join(parts)}</div>'
+
+
+def _quality(evaluation: Evaluation | None, forecast: float | None) -> list[Number]:
+    if evaluation is None:
+        waiting = [Number(label, text.HOLLOW, "not measured") for label in ("Quality", "Agreement")]
+        if forecast is None:
+            return [*waiting, Number("SQNR", text.HOLLOW, "not measured")]
+        return [*waiting, Number("SQNR", f"{text.HOLLOW} {text.decibel(forecast)}", "predicted")]
+    quality = Number("Quality", "–", "no labels")
+    if evaluation.metric is not None and evaluation.metric_fp32 is not None:
+        change = 100 * (evaluation.metric - evaluation.metric_fp32)
+        interval = 196 * (evaluation.standard_error or 0.0)
+        label = (evaluation.metric_name or "quality").capitalize()
+        quality = Number(label, text.percent(evaluation.metric), f"{change:+.2f} ± {interval:.1f} points")
+    return [
+        quality,
+        Number("Agreement", text.percent(evaluation.agreement), "with FP32"),
+        Number(
+            "SQNR", text.decibel(evaluation.sqnr_db), f"{evaluation.execution}, {evaluation.samples} samples"
+        ),
+    ]
+
+
+def _numbers(numbers: list[Number]) -> str:
+    parts = [
+        f'<span class="qs-number" data-number="{text.escape(n.label)}"><small>{text.escape(n.label)}</small>'
+        f"<b>{text.escape(n.value)}</b><small>{text.escape(n.note)}</small></span>"
+        for n in numbers
+    ]
+    return f'<div class="qs-numbers">{"".join(parts)}</div>'

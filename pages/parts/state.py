@@ -1,0 +1,156 @@
+"""The one typed place for everything a window keeps between reruns. The URL carries its id, the store its
+content.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import streamlit as st
+
+from quant_core.errors import QuantscopeError
+from quant_core.plan import Plan
+from quant_core.study import DEFAULT, Evaluation, load_session, new_session_id, save_session
+
+_SLOT = "quantscope"
+_HISTORY = 200  # plans that undo reaches back
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is open: references as the command line takes them."""
+
+    model: str = f"sample:{DEFAULT}"
+    data: str | None = f"sample:{DEFAULT}"
+    calibration: str | None = None
+    preprocess: str | None = None
+    samples: int | None = None
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether a bundled sample is open."""
+        return self.model.startswith("sample:")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A plan and what was measured of it."""
+
+    plan: Plan
+    evaluation: Evaluation
+
+
+@dataclass
+class State:
+    """What one window shows. Plans are never changed, so history is a list of them and a position."""
+
+    id: str
+    source: Source = field(default_factory=Source)
+    history: list[Plan] = field(default_factory=lambda: [Plan()])
+    position: int = 0
+    layer: str = ""
+    part: str = "weights"
+    budget: float = 20.0
+    correct: bool = False
+    measured: dict[str, Measured] = field(default_factory=dict)
+    notice: str = ""
+
+    @property
+    def plan(self) -> Plan:
+        """The plan in hand."""
+        return self.history[self.position]
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is an earlier plan."""
+        return self.position > 0
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is a later plan."""
+        return self.position < len(self.history) - 1
+
+    def take(self, plan: Plan) -> None:
+        """Make `plan` the one in hand; what was undone before is forgotten."""
+        if plan != self.plan:
+            self.history = [*self.history[: self.position + 1], plan][-_HISTORY:]
+            self.position = len(self.history) - 1
+            self.save()
+
+    def undo(self) -> None:
+        """Go back one plan."""
+        self.position = max(0, self.position - 1)
+        self.save()
+
+    def redo(self) -> None:
+        """Go forward one plan."""
+        self.position = min(len(self.history) - 1, self.position + 1)
+        self.save()
+
+    def keep(self, plan: Plan, evaluation: Evaluation) -> None:
+        """Remember a measured plan for the trade-off plot."""
+        if plan.key not in self.measured:
+            self.measured[plan.key] = Measured(plan, evaluation)
+            self.save()
+
+    def open(self, source: Source) -> None:
+        """Open something else, with a history of its own, in a session of its own."""
+        fresh = State(new_session_id(), source)
+        self.__dict__.update(fresh.__dict__)
+        self.save()
+
+    def save(self) -> None:
+        """Keep the content under the id, so that the link brings it back."""
+        save_session(self.id, _record(self))
+
+
+def current() -> State:
+    """The state of this window: the one it has, else the one its link names, else a fresh one."""
+    wanted = st.query_params.get("study", "")
+    state: State | None = st.session_state.get(_SLOT)
+    if state is None or (wanted and wanted != state.id):
+        record = load_session(wanted) if wanted else None
+        state = _restored(wanted, record) if record else state or State(new_session_id())
+        st.session_state[_SLOT] = state
+        if record is None:
+            state.save()
+    if wanted != state.id:
+        st.query_params["study"] = state.id
+    return state
+
+
+def _record(state: State) -> dict[str, Any]:
+    return {
+        "source": asdict(state.source),
+        "history": [plan.to_json() for plan in state.history],
+        "position": state.position,
+        "layer": state.layer,
+        "part": state.part,
+        "budget": state.budget,
+        "correct": state.correct,
+        "measured": [
+            {"plan": m.plan.to_json(), "evaluation": asdict(m.evaluation)} for m in state.measured.values()
+        ],
+    }
+
+
+def _restored(identity: str, record: dict[str, Any]) -> State:
+    state = State(identity)
+    try:
+        state = replace(
+            state,
+            source=Source(**record["source"]),
+            history=[Plan.from_json(p) for p in record["history"]] or [Plan()],
+            layer=str(record["layer"]),
+            part=str(record["part"]),
+            budget=float(record["budget"]),
+            correct=bool(record["correct"]),
+        )
+        state.position = min(max(int(record["position"]), 0), len(state.history) - 1)
+        for entry in record["measured"]:
+            plan = Plan.from_json(entry["plan"])
+            state.measured[plan.key] = Measured(plan, Evaluation.from_record(entry["evaluation"]))
+    except (KeyError, TypeError, ValueError, QuantscopeError):
+        return State(identity)  # written by another version: the store still has every measurement
+    return state

@@ -1,0 +1,17 @@
+"""Figures: Plotly figures from result tables, and the palette that the whole window shares."""
+
+from quant_core.figures.palette import DAMAGE_DB, Palette, contrast, damage_color, palette, text_on
+from quant_core.figures.tradeoff import tradeoff_figure
+from quant_core.figures.weights import channel_figure, histogram_figure
+
+__all__ = [
+    "DAMAGE_DB",
+    "Palette",
+    "channel_figure",
+    "contrast",
+    "damage_color",
+    "histogram_figure",
+    "palette",
+    "text_on",
+    "tradeoff_figure",
+]

@@ -1,0 +1,96 @@
+"""Colours: one for each bit width, one warm scale for damage, in light and dark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+THEMES = ("light", "dark")
+
+
+@dataclass(frozen=True)
+class Palette:
+    """The colours of one theme. `bits` maps a bit width to its colour, `damage` runs from harmless to
+    ruinous.
+    """
+
+    background: str
+    panel: str
+    text: str
+    secondary: str
+    line: str
+    accent: str
+    good: str
+    bad: str
+    bits: dict[int, str]
+    damage: tuple[str, ...]
+
+
+_BITS = (32, 16, 8, 4, 2, 1)
+
+_LIGHT = Palette(
+    "#FFFFFF", "#F6F7F9", "#17212B", "#5B6876", "#E1E6EB", "#1F6FB2", "#1A7F56", "#B93A2E",
+    dict(zip(_BITS, ("#1D3557", "#2F6690", "#3A9188", "#D9A441", "#D2693C", "#8E2F4F"), strict=True)),
+    ("#F7FBFC", "#D6E8EC", "#A4CDD4", "#F0CD8C", "#E28C58", "#A8323E"),
+)  # fmt: skip
+_DARK = Palette(
+    "#0F1419", "#171E26", "#E6EAF0", "#93A0B0", "#27313D", "#5AA9E6", "#4CC38A", "#F2766B",
+    dict(zip(_BITS, ("#B7C9E8", "#86B3DE", "#5CC2B5", "#E8BC5E", "#EE8A5A", "#D56A8E"), strict=True)),
+    ("#192129", "#213A46", "#2E5C68", "#826A30", "#B66034", "#D64854"),
+)  # fmt: skip
+
+# SQNR in dB at which each colour of the damage scale stands: above 50 dB nothing shows, below 5 dB all is
+# lost.
+DAMAGE_DB = (50.0, 40.0, 30.0, 20.0, 12.0, 5.0)
+
+
+def palette(theme: str | None) -> Palette:
+    """The palette of a theme; light where it is not known."""
+    return _DARK if theme == "dark" else _LIGHT
+
+
+def damage_color(sqnr_db: float, theme: str | None) -> str:
+    """The colour of a cell: interpolated between the stops of the damage scale."""
+    colors = palette(theme).damage
+    if sqnr_db >= DAMAGE_DB[0]:
+        return colors[0]
+    for (upper, a), (lower, b) in zip(
+        zip(DAMAGE_DB[:-1], colors[:-1], strict=True),
+        zip(DAMAGE_DB[1:], colors[1:], strict=True),
+        strict=True,
+    ):
+        if sqnr_db >= lower:
+            return _mix(a, b, (upper - sqnr_db) / (upper - lower))
+    return colors[-1]
+
+
+def text_on(color: str) -> str:
+    """Black-ish or white, whichever contrasts more with `color` (WCAG 2.1 relative luminance)."""
+    luminance = _luminance(color)
+    return (
+        "#FFFFFF"
+        if 1.05 / (luminance + 0.05) > (luminance + 0.05) / (_luminance("#17212B") + 0.05)
+        else "#17212B"
+    )
+
+
+def contrast(a: str, b: str) -> float:
+    """Contrast ratio of two colours, 1 to 21 (WCAG 2.1)."""
+    bright, dark = sorted((_luminance(a), _luminance(b)), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def _channels(color: str) -> tuple[int, int, int]:
+    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
+
+
+def _mix(a: str, b: str, share: float) -> str:
+    mixed = (round(x + (y - x) * share) for x, y in zip(_channels(a), _channels(b), strict=True))
+    return "#" + "".join(f"{c:02X}" for c in mixed)
+
+
+def _luminance(color: str) -> float:
+    linear = [
+        (c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4)
+        for c in (v / 255 for v in _channels(color))
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -1,0 +1,137 @@
+"""What the mixed-precision desk shows: the sensitivity matrix, the forecast of a plan, and edits of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+
+from quant_core.engine import Cell, CellKey
+from quant_core.errors import PlanError
+from quant_core.formats import Scheme, sqnr_from_power
+from quant_core.plan import Plan, Precision, default_activation_scheme, default_scheme, why_not
+from quant_core.search import pareto_front
+from quant_core.study.records import Evaluation
+from quant_core.study.study import Study
+
+WEIGHT_FORMATS = ("fp32", "fp16", "int8", "int4", "int2")
+ACTIVATION_FORMATS = ("fp32", "int16", "int8", "int4")
+
+
+def formats_of(part: str) -> tuple[str, ...]:
+    """The columns of the matrix for `weights` or `activations`."""
+    return WEIGHT_FORMATS if part == "weights" else ACTIVATION_FORMATS
+
+
+def column_label(part: str, name: str) -> str:
+    """What a column is called: the format that is stored."""
+    scheme = scheme_for(part, name)
+    return name if scheme is None else scheme.format
+
+
+def scheme_for(part: str, name: str) -> Scheme | None:
+    """The scheme that a column stands for, None for fp32."""
+    if name == "fp32":
+        return None
+    return default_scheme(name) if part == "weights" else default_activation_scheme(name)
+
+
+def desk_cells(study: Study, part: str) -> list[CellKey]:
+    """The cells of the matrix of `part`."""
+    if part != "weights" and study.calibration is None:
+        return []
+    return study.cells([f for f in formats_of(part) if f != "fp32"], (part,))
+
+
+def chosen_column(precision: Precision, part: str) -> str | None:
+    """The column that `precision` stands in, None where its scheme is none of the columns'."""
+    scheme = precision.weights if part == "weights" else precision.activations
+    return next((name for name in formats_of(part) if scheme_for(part, name) == scheme), None)
+
+
+def choose(study: Study, plan: Plan, layers: list[str], part: str, name: str) -> tuple[Plan, list[str]]:
+    """The plan with column `name` chosen for `layers`, and those left as they were with the reason.
+
+    Locked layers keep their precision. Layers that share stored weights take the same weights.
+    """
+    scheme = scheme_for(part, name)
+    changes: dict[str, Precision] = {}
+    refused: list[str] = []
+    for layer_name in layers:
+        layer = study.graph.layer(layer_name)
+        names = (layer_name, *layer.tied) if part == "weights" else (layer_name,)
+        for target in names:
+            old = plan[target]
+            new = replace(old, weights=scheme) if part == "weights" else replace(old, activations=scheme)
+            reason = "it is locked" if old.locked else why_not(study.graph.layer(target), new)
+            if reason is not None:
+                refused.append(f"{target}: {reason}")
+            elif new != old:
+                changes[target] = new
+    return plan.edit(changes, "custom") if changes else plan, refused
+
+
+def toggle_lock(plan: Plan, layer: str) -> Plan:
+    """The plan with the lock of `layer` set or released."""
+    return plan.edit({layer: replace(plan[layer], locked=not plan[layer].locked)})
+
+
+def forecast_sqnr(plan: Plan, cells: dict[CellKey, Cell]) -> float | None:
+    """Predicted output SQNR (dB) of `plan`: noise powers of its single cells, summed. None where a cell is
+    missing.
+
+    Errors do not add exactly: the sum over-estimates the joint error of many layers, so this is drawn as a
+    prediction."""
+    noise = 0.0
+    for name, precision in plan.quantized.items():
+        for part in ("weights", "activations"):
+            column = chosen_column(precision, part)
+            if column == "fp32":
+                continue
+            cell = cells.get(CellKey(name, column, part)) if column else None
+            if cell is None:
+                return None
+            noise += 10.0 ** (-cell.quality.sqnr_db / 10.0)
+    return sqnr_from_power(1.0, noise)
+
+
+def check_layer(study: Study, name: str) -> str:
+    """`name` if the model has that layer, else the first one; PlanError where there is none to choose."""
+    if any(layer.name == name for layer in study.graph.quantizable):
+        return name
+    if not study.graph.quantizable:
+        raise PlanError("the model has no layer that can be quantized", "open another model")
+    return study.graph.quantizable[0].name
+
+
+def tradeoff(measured: list[tuple[Plan, Evaluation]]) -> tuple[pd.DataFrame, str, float | None]:
+    """Measured plans as points of size against quality, what quality is, and its value in FP32.
+
+    Columns: key, name, bytes, share, value (per cent, or dB where outputs have no decisions), error (standard
+    error, same unit), agreement, sqnr_db, front (whether no other plan beats it in both)."""
+    measured = [(plan, e) for plan, e in measured if plan.quantized]
+    first = next((e for _, e in measured), None)
+    reference = None if first is None or first.metric_fp32 is None else 100.0 * first.metric_fp32
+    if first is None or first.agreement is None:
+        label = "output SQNR, dB"
+    else:
+        label = f"{first.metric_name or 'agreement with FP32'}, %"
+    rows = []
+    for plan, e in measured:
+        share = e.metric if e.metric is not None else e.agreement
+        rows.append(
+            {
+                "key": plan.key,
+                "name": plan.name,
+                "bytes": e.bytes,
+                "share": e.share,
+                "value": e.sqnr_db if share is None else 100.0 * share,
+                "error": float("nan") if e.standard_error is None else 100.0 * e.standard_error,
+                "agreement": e.agreement,
+                "sqnr_db": e.sqnr_db,
+            }
+        )
+    columns = ["key", "name", "bytes", "share", "value", "error", "agreement", "sqnr_db"]
+    points = pd.DataFrame(rows, columns=columns)
+    front = pareto_front(points["share"].to_numpy(float), points["value"].to_numpy(float))
+    return points.assign(front=points.index.isin(front)), label, reference
