@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,30 +100,15 @@ def chromium() -> str:
 @pytest.fixture(scope="session")
 def server(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the running app, `http://127.0.0.1:PORT`. One a session, with a home of its own."""
-    folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py"]
-    command += ["--server.port", str(port), "--server.headless", "true"]
-    log = folder / "server.log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=os.environ | {HOME: str(folder / "home")},
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        if not _answers(f"{url}/_stcore/health", process):
-            pytest.fail(f"the app did not start:\n{log.read_text(errors='replace')[-4000:]}", pytrace=False)
+    with _serving(tmp_path_factory.mktemp("server")) as url:
         yield url
-    finally:
-        _stop(process)
+
+
+@pytest.fixture
+def fresh_server(chromium: str, tmp_path: Path) -> Iterator[str]:
+    """The address of an app that nobody has visited yet."""
+    with _serving(tmp_path) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +176,34 @@ def visit(page: Page, settle: Callable[[], None]) -> Callable[[str], Page]:
         return page
 
     return go
+
+
+@contextmanager
+def _serving(folder: Path) -> Iterator[str]:
+    """The app, started as the README says, with its home and log in `folder`."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py"]
+    command += ["--server.port", str(port), "--server.headless", "true"]
+    log = folder / "server.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=os.environ | {HOME: str(folder / "home")},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        if not _answers(f"{url}/_stcore/health", process):
+            pytest.fail(f"the app did not start:\n{log.read_text(errors='replace')[-4000:]}", pytrace=False)
+        yield url
+    finally:
+        _stop(process)
 
 
 def _is_own(url: str, server: str) -> bool:

@@ -48,9 +48,9 @@ def main() -> None:
     left, right = st.columns([11, 6], gap="medium")
     with left:
         _tools(state, study)
+        progress = st.container()
         event = matrix(study, state.plan, state.part, cells[state.part], state.layer, theme())
         _download(cells[state.part], state.part)
-        progress = st.container()
     with right:
         plot = st.container(border=True)
         _search_panel(state, study)
@@ -211,6 +211,7 @@ def _search_panel(state: State, study: Study) -> None:
             bar.empty()
             calm(error)
             return
+        state.correct = any(p.bias_correction for p in found.plan.layers.values())
         state.take(found.plan)
         state.keep(found.plan, found.evaluation)
         st.rerun()

@@ -7,6 +7,7 @@ import streamlit as st
 
 from pages.parts import text
 from pages.parts.header import Header
+from pages.parts.links import MIXED_PRECISION
 from pages.parts.measuring import known_cells, known_plan, measure_plan, measure_presets, sweep_missing
 from pages.parts.opening import calm, open_study, opened
 from pages.parts.state import Source, State
@@ -113,7 +114,7 @@ def _presets(state: State, study: Study) -> None:
         chosen = st.selectbox("Start from a preset", list(found), label_visibility="collapsed", width=180)
         if st.button("Use this preset", icon=":material/tune:"):
             state.take(preset_plan(study.graph, chosen))
-            st.switch_page("pages/decide/mixed_precision.py")
+            st.switch_page(str(MIXED_PRECISION))
 
 
 def _fragile(state: State, study: Study) -> None:
@@ -134,9 +135,7 @@ def _fragile(state: State, study: Study) -> None:
             if cell.quality.agreement is not None:
                 line += f" and {text.percent(cell.quality.agreement)} agreement"
             st.write(text.name(line + ", all other layers in float."))
-        st.page_link(
-            "pages/decide/mixed_precision.py", label="Every layer at every format", icon=":material/grid_on:"
-        )
+        st.page_link(str(MIXED_PRECISION), label="Every layer at every format", icon=":material/grid_on:")
     if state.source.is_sample:
         sweep_missing(study, keys, known)
 

@@ -15,7 +15,10 @@ from quant_core.errors import QuantscopeError
 from quant_core.plan import PRESETS, Plan, preset_plan
 from quant_core.study import Cell, CellKey, Evaluation, Study
 
-_CHUNK = 6.0  # seconds of sweeping between two repaints
+_CHUNK = 3.0  # seconds of sweeping between two repaints
+_CHUNK_CELLS = (
+    8  # but no fewer cells than this: each start runs what comes before the first missing cell again
+)
 
 
 def measure_plan(state: State, study: Study) -> Evaluation | None:
@@ -62,7 +65,7 @@ def sweep_missing(study: Study, keys: list[CellKey], known: dict[CellKey, Cell])
                 (done + number) / len(keys),
                 f"Sensitivity: {done + number} of {len(keys)} cells, {left:.0f} s left",
             )
-            if elapsed > _CHUNK:
+            if elapsed > _CHUNK and number >= _CHUNK_CELLS:
                 break
     except QuantscopeError as error:
         calm(error)

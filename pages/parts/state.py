@@ -99,6 +99,7 @@ class State:
         fresh = State(new_session_id(), source)
         self.__dict__.update(fresh.__dict__)
         self.save()
+        st.query_params["study"] = self.id
 
     def save(self) -> None:
         """Keep the content under the id, so that the link brings it back."""
