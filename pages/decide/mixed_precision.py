@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import json
-
-import pandas as pd
 import streamlit as st
 
 from pages.parts import text
+from pages.parts.desk import download, export_panel, plot, search_panel
 from pages.parts.header import Header
 from pages.parts.matrix import Event, matrix
-from pages.parts.measuring import known_cells, known_plan, measure_plan, measure_presets, sweep_missing
-from pages.parts.opening import calm, opened, theme
+from pages.parts.measuring import known_cells, known_plan, measure_plan, sweep_missing
+from pages.parts.opening import opened, theme
 from pages.parts.state import State
 from quant_core.errors import QuantscopeError
-from quant_core.figures import tradeoff_figure
 from quant_core.plan import PRESETS, Plan, preset_plan
 from quant_core.study import (
-    BudgetSearch,
-    Evaluation,
     Study,
     choose,
     desk_cells,
     forecast_sqnr,
     toggle_lock,
-    tradeoff,
 )
 
 _PARTS = {"weights": "Weights", "activations": "Activations"}
-_FILE = "application/octet-stream"
 
 
 def main() -> None:
@@ -49,20 +42,19 @@ def main() -> None:
     with left:
         _tools(state, study)
         progress = st.container()
-        event = matrix(study, state.plan, state.part, cells[state.part], state.layer, theme())
-        _download(cells[state.part], state.part)
+        shown = cells[state.part]
+        matrix(study, state.plan, state.part, shown, state.layer, theme(), lambda e: _apply(e, state, study))
+        download(cells[state.part], state.part)
     with right:
-        plot = st.container(border=True)
-        _search_panel(state, study)
-        _export_panel(state, study)
-    if event is not None and _apply(event, state, study):
-        st.rerun()
+        tradeoff_place = st.container(border=True)
+        search_panel(state, study)
+        export_panel(state, study)
     with left:
         _notice(state)
     evaluation = measure_plan(state, study)
     header.show(evaluation, forecast_sqnr(state.plan, everything))
-    with plot:
-        _plot(state, study, evaluation)
+    with tradeoff_place:
+        plot(state, study)
     with progress:
         _sweep(state, study, [*keys["weights"], *keys["activations"]], everything)
 
@@ -115,8 +107,8 @@ def _take(state: State, plan: Plan) -> None:
     state.take(plan.with_bias_correction() if state.correct else plan)
 
 
-def _apply(event: Event, state: State, study: Study) -> bool:
-    """Carry out a click in the matrix; whether the page must be drawn again."""
+def _apply(event: Event, state: State, study: Study) -> None:
+    """Carry out a click in the matrix."""
     state.notice = ""
     try:
         if event.kind == "select":
@@ -129,14 +121,11 @@ def _apply(event: Event, state: State, study: Study) -> bool:
             layers = [event.layer] if event.kind == "cell" else every
             plan, refused = choose(study, state.plan, layers, state.part, event.format)
             state.layer = event.layer or state.layer
-            state.notice = "; ".join(refused[:3]) + (
-                f" and {len(refused) - 3} more" if len(refused) > 3 else ""
-            )
+            more = f"; and {len(refused) - 3} more" if len(refused) > 3 else ""
+            state.notice = "; ".join(refused[:3]) + more
             _take(state, plan)
     except QuantscopeError as error:
-        calm(error)
-        return False
-    return True
+        state.notice = str(error)
 
 
 def _notice(state: State) -> None:
@@ -159,110 +148,6 @@ def _sweep(state: State, study: Study, keys: list, known: dict) -> None:
         st.session_state[slot] = False
         st.rerun()
     sweep_missing(study, keys, known)
-
-
-def _plot(state: State, study: Study, evaluation: Evaluation | None) -> None:
-    """Everything measured so far; a click on a point loads its plan."""
-    st.subheader("Trade-off", anchor=False)
-    if not study.has_data:
-        st.caption("Open data to measure plans.")
-        return
-    if state.source.is_sample:
-        measure_presets(state, study, measure=True)
-    points, label, reference = tradeoff([(m.plan, m.evaluation) for m in state.measured.values()])
-    figure = tradeoff_figure(points, label, reference, state.plan.key, theme())
-    # The key changes with the figure: an old selection must not load its plan again.
-    key = f"tradeoff-{state.plan.key[:8]}-{len(points)}"
-    picked = st.plotly_chart(figure, key=key, on_select="rerun", selection_mode="points", theme=None)
-    st.caption(
-        "Solid: measured, with a 95 % interval. Dashed: FP32. Ringed: the plan in hand. A click loads a plan."
-    )
-    _download_table(points.drop(columns=["front"]), "tradeoff")
-    for point in picked.selection.points:
-        wanted = (point.get("customdata") or [""])[0]
-        if wanted in state.measured and wanted != state.plan.key:
-            state.take(state.measured[wanted].plan)
-            st.rerun()
-
-
-def _search_panel(state: State, study: Study) -> None:
-    with st.container(border=True):
-        st.subheader("Search", anchor=False)
-        state.budget = st.slider(
-            "Largest file, % of FP32",
-            5.0,
-            60.0,
-            state.budget,
-            0.5,
-            help="The weight formats under this size with the least sum of measured damage. Locks are kept.",
-        )
-        if not st.button(
-            "Search and measure", type="primary", icon=":material/search:", disabled=not study.has_data
-        ):
-            return
-        bar = st.progress(0.0, "Measuring damage on calibration samples")
-        try:
-            search = BudgetSearch(study, start=state.plan)
-            search.measure(
-                lambda done, total: bar.progress(done / total, f"{done} of {total} cells") and None
-            )
-            found = search.within_bytes(int(study.graph.file.bytes * state.budget / 100))
-        except QuantscopeError as error:
-            bar.empty()
-            calm(error)
-            return
-        state.correct = any(p.bias_correction for p in found.plan.layers.values())
-        state.take(found.plan)
-        state.keep(found.plan, found.evaluation)
-        st.rerun()
-
-
-def _export_panel(state: State, study: Study) -> None:
-    with st.container(border=True):
-        st.subheader("Export", anchor=False)
-        if not state.plan.quantized:
-            st.caption("Choose a format for a layer first.")
-            return
-        try:
-            model = study.lowered(state.plan)
-        except QuantscopeError as error:
-            calm(error)
-            return
-        stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in study.graph.file.name) or "model"
-        with st.container(horizontal=True):
-            st.download_button(
-                "ONNX file",
-                model,
-                f"{stem}-quantized.onnx",
-                _FILE,
-                icon=":material/download:",
-                on_click="ignore",
-            )
-            plan = json.dumps(state.plan.to_json(), indent=1)
-            st.download_button(
-                "Plan",
-                plan,
-                f"{stem}-plan.json",
-                "application/json",
-                icon=":material/download:",
-                on_click="ignore",
-            )
-        st.caption(f"{len(model):,} bytes. The numbers above come from running this file.")
-
-
-def _download(cells: dict, part: str) -> None:
-    rows = [
-        {"layer": k.layer, "format": k.format, "quantized": k.part, **vars(c.quality), "bytes": c.bytes}
-        for k, c in cells.items()
-    ]
-    _download_table(pd.DataFrame(rows), f"sensitivity-{part}")
-
-
-def _download_table(table: pd.DataFrame, name: str) -> None:
-    st.download_button(
-        "CSV", table.to_csv(index=False), f"{name}.csv", "text/csv", icon=":material/table:", type="tertiary",
-        key=f"csv-{name}", on_click="ignore",
-    )  # fmt: skip
 
 
 main()

@@ -6,22 +6,15 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts import text
+from pages.parts.chooser import gallery, own_model
 from pages.parts.header import Header
 from pages.parts.links import MIXED_PRECISION
 from pages.parts.measuring import known_cells, known_plan, measure_plan, measure_presets, sweep_missing
-from pages.parts.opening import calm, open_study, opened
-from pages.parts.state import Source, State
-from quant_core.errors import QuantscopeError
+from pages.parts.opening import opened
+from pages.parts.state import State
+from pages.parts.tables import csv_button
 from quant_core.plan import preset_plan
 from quant_core.study import Evaluation, Study, desk_cells, samples
-
-_PREPROCESS = {
-    None: "The data is .npz, as the model takes it",
-    "torchvision": "torchvision: 0..1, then mean and deviation of ImageNet",
-    "tensorflow": "tensorflow: -1..1",
-    "unit": "unit: 0..1",
-    "raw": "raw: 0..255",
-}
 
 
 def main() -> None:
@@ -37,8 +30,8 @@ def main() -> None:
         _about(study)
         presets = st.container()
     with right:
-        _gallery(state)
-        _own(state)
+        gallery(state)
+        own_model(state)
     with presets:
         _presets(state, study)
     header.show(measure_plan(state, study))
@@ -107,10 +100,7 @@ def _presets(state: State, study: Study) -> None:
     fp32 = "" if first.metric_fp32 is None else f" FP32 {quality}: {100 * first.metric_fp32:.2f} %."
     st.caption(f"Simulated on {first.samples} samples.{fp32}")
     with st.container(horizontal=True):
-        st.download_button(
-            "CSV", table.to_csv(index=False), "presets.csv", "text/csv", icon=":material/table:",
-            type="tertiary", on_click="ignore",
-        )  # fmt: skip
+        csv_button(table, "presets")
         chosen = st.selectbox("Start from a preset", list(found), label_visibility="collapsed", width=180)
         if st.button("Use this preset", icon=":material/tune:"):
             state.take(preset_plan(study.graph, chosen))
@@ -149,55 +139,6 @@ def _row(name: str, e: Evaluation) -> dict[str, object]:
         "agreement": None if e.agreement is None else 100 * e.agreement,
         "sqnr_db": e.sqnr_db,
     }
-
-
-def _gallery(state: State) -> None:
-    st.subheader("Samples", anchor=False)
-    for sample in samples():
-        reference = f"sample:{sample.name}"
-        with st.container(border=True):
-            st.markdown(f"**{text.name(sample.card['title'])}**")
-            numbers = f"{sample.card['metric_name']} {text.percent(sample.card['metric_fp32'])}"
-            st.caption(f"{sample.name}, {text.size(sample.card['bytes'])}, {numbers}")
-            is_open = state.source.model == reference
-            if st.button("Open" if not is_open else "Is open", key=f"open-{sample.name}", disabled=is_open):
-                state.open(Source(reference, reference))
-                st.rerun()
-
-
-def _own(state: State) -> None:
-    st.subheader("Your own model", anchor=False)
-    with st.form("own", border=True):
-        model = st.text_input("Model", placeholder="path of an .onnx file on this machine")
-        data = st.text_input("Data", placeholder=".npz file or folder of images; empty: weights only")
-        preprocess = st.selectbox(
-            "Preprocessing of images", list(_PREPROCESS), format_func=_PREPROCESS.__getitem__
-        )
-        calibration = st.text_input(
-            "Calibration",
-            placeholder="path, a number of samples, or none",
-            help="Empty sets a fifth of the samples aside.",
-        )
-        limit = st.number_input("Samples to evaluate", 1, None, 256, help="Drawn evenly over the labels.")
-        if not st.form_submit_button("Open", type="primary"):
-            return
-    if not model.strip():
-        st.warning("No model is named; give the path of an .onnx file.", icon=":material/info:")
-        return
-    source = Source(
-        model.strip(),
-        data.strip() or None,
-        calibration.strip() or None,
-        preprocess,
-        int(limit) if data.strip() else None,
-    )
-    try:
-        open_study(source)
-    except QuantscopeError as error:
-        calm(error)
-        return
-    state.open(source)
-    st.rerun()
 
 
 main()

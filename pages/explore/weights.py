@@ -10,6 +10,7 @@ from pages.parts.layers import layer_picker
 from pages.parts.measuring import known_plan, measure_plan
 from pages.parts.opening import calm, opened, theme
 from pages.parts.state import State
+from pages.parts.tables import csv_button
 from quant_core.errors import QuantscopeError
 from quant_core.figures import channel_figure, histogram_figure
 from quant_core.formats import FORMATS, Scheme
@@ -68,7 +69,7 @@ def main() -> None:
     st.subheader("Range of each output channel", anchor=False)
     ranges = channel_ranges(study, layer)
     st.plotly_chart(channel_figure(ranges, channel, theme()), theme=None, key="channels")
-    _csv(ranges, "channels")
+    csv_button(ranges, "channels")
     header.show(measure_plan(state, study))
 
 
@@ -147,14 +148,7 @@ def _formats(study: Study, state: State) -> None:
             "worst_error": st.column_config.NumberColumn("Worst error", format="%.3g"),
         },
     )
-    _csv(table, "formats")
-
-
-def _csv(table: object, name: str) -> None:
-    st.download_button(
-        "CSV", table.to_csv(index=False), f"{name}.csv", "text/csv", icon=":material/table:", type="tertiary",
-        key=f"csv-{name}", on_click="ignore",
-    )  # fmt: skip
+    csv_button(table, "formats")
 
 
 main()

@@ -75,17 +75,20 @@ class State:
         """Make `plan` the one in hand; what was undone before is forgotten."""
         if plan != self.plan:
             self.history = [*self.history[: self.position + 1], plan][-_HISTORY:]
-            self.position = len(self.history) - 1
-            self.save()
+            self._go(len(self.history) - 1)
 
     def undo(self) -> None:
         """Go back one plan."""
-        self.position = max(0, self.position - 1)
-        self.save()
+        self._go(max(0, self.position - 1))
 
     def redo(self) -> None:
         """Go forward one plan."""
-        self.position = min(len(self.history) - 1, self.position + 1)
+        self._go(min(len(self.history) - 1, self.position + 1))
+
+    def _go(self, position: int) -> None:
+        self.position = position
+        if self.plan.quantized:
+            self.correct = any(p.bias_correction for p in self.plan.layers.values())
         self.save()
 
     def keep(self, plan: Plan, evaluation: Evaluation) -> None:

@@ -80,7 +80,6 @@ def sweep(
     segments = cut_segments(graph, 1) if execution == "shipped" else cut_segments(graph)
     place = {name: i for i, segment in enumerate(segments) for name in segment.layers}
     first = {key: min(place[name] for name in plan.layers) for key, plan in plans.items()}
-    expected = list(reference.outputs(data, execution, size))
     labels = [label for _, label in data.batches(size)]
     entry: _Entry | None = None
     for number, segment in enumerate(segments):
@@ -93,9 +92,9 @@ def sweep(
         part_cache = WeightCache(part, cache.kept)
         for key in wanted:
             model = to_bytes(lower(part_cache, plans[key], find_range))
-            quality = _measure(
-                model, data if entry is None else entry.feeds, expected, labels, execution, size
-            )
+            source = data if entry is None else entry.feeds
+            expected = reference.outputs(data, execution, size)
+            quality = _measure(model, source, expected, labels, execution, size)
             whole = model if part is graph else to_bytes(lower(cache, plans[key], find_range))
             yield Cell(key, quality, len(whole))
 
@@ -128,7 +127,7 @@ def _batches(source: Dataset | list[Batch], size: int) -> Iterator[Batch]:
 def _measure(
     model: bytes,
     source: Dataset | list[Batch],
-    expected: list[Outputs],
+    expected: Iterable[Outputs],
     labels: list[NDArray[np.int64] | None],
     execution: str,
     size: int,

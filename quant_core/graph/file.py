@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+import onnx
 import onnx_ir as ir
 
 from quant_core.errors import ModelError
@@ -48,6 +49,20 @@ def read_model(path: str | Path, name: str = "") -> ModelFile:
     return ModelFile(
         path, name or _display_name(path), _hash(files), sum(f.stat().st_size for f in files), model
     )
+
+
+def _unreadable(path: Path) -> ModelError:
+    """Why the file cannot be opened: it is no ONNX at all, or ONNX with a graph that this version does not read."""
+    try:
+        nodes = len(onnx.load(path, load_external_data=False).graph.node)
+    except Exception:  # whatever protobuf or the file system says, it is not a model
+        nodes = 0
+    if nodes:
+        what = f"'{path.name}' is ONNX, but its graph holds types or names that this version does not read"
+        return ModelError(
+            what, "check it with onnx.checker, and leave out outputs that are sequences or maps"
+        )
+    return ModelError(f"'{path.name}' is not a readable ONNX file", "give a model saved as .onnx")
 
 
 def _display_name(path: Path) -> str:

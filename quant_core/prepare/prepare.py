@@ -38,7 +38,7 @@ def prepare(model: ir.Model, samples: Batch | None = None) -> tuple[ir.Model, tu
     """A prepared copy of `model`, and the steps taken. Proofs run on `samples`, or on generated inputs
     without.
     """
-    prepared = model.clone()
+    prepared = ir.external_data.load_to_model(model.clone())
     feeds = samples if samples is not None else generate_inputs(inputs_of(model))
     steps: list[Step] = []
     expected = _outputs(prepared, feeds)

@@ -63,12 +63,11 @@ class StreamingHistogram:
             self._exponent = math.ceil(math.log2(spread / (self.bins - 2)))
             self._first = math.floor(low / self.width)
         while True:
-            lowest = min(self._first, math.floor(low / self.width)) if self.count else self._first
+            lowest, highest = math.floor(low / self.width), math.floor(high / self.width)
             used = np.flatnonzero(self._counts)
-            top = self._first + (int(used[-1]) if used.size else 0)
-            bottom = self._first + (int(used[0]) if used.size else 0)
-            lowest = min(bottom, math.floor(low / self.width)) if used.size else math.floor(low / self.width)
-            highest = max(top, math.floor(high / self.width)) if used.size else math.floor(high / self.width)
+            if used.size:
+                lowest = min(lowest, self._first + int(used[0]))
+                highest = max(highest, self._first + int(used[-1]))
             if highest - lowest < self.bins:
                 self._move(lowest)
                 return

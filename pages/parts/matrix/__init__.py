@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,18 +43,22 @@ class Event:
 
 
 def matrix(
-    study: Study, plan: Plan, part: str, cells: dict[CellKey, Cell], selected: str, theme: str
-) -> Event | None:
-    """Draw the matrix of `part` (weights or activations); gives the click that caused this run, once."""
-    result = _component(
-        data=_data(study, plan, part, cells, selected, theme),
-        key=f"matrix-{part}",
-        on_event_change=lambda: None,
-    )
-    event: dict[str, Any] | None = result.event
-    if not event:
-        return None
-    return Event(str(event.get("kind")), str(event.get("layer", "")), str(event.get("format", "")))
+    study: Study,
+    plan: Plan,
+    part: str,
+    cells: dict[CellKey, Cell],
+    selected: str,
+    theme: str,
+    on_event: Callable[[Event], None],
+) -> None:
+    """Draw the matrix of `part`, weights or activations. A click calls `on_event`, then the page runs."""
+    key = f"matrix-{part}"
+
+    def clicked() -> None:
+        event: dict[str, Any] = st.session_state[key]["event"] or {}
+        on_event(Event(str(event.get("kind")), str(event.get("layer", "")), str(event.get("format", ""))))
+
+    _component(data=_data(study, plan, part, cells, selected, theme), key=key, on_event_change=clicked)
 
 
 def _data(

@@ -1,0 +1,21 @@
+"""Every table downloads as CSV."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+
+def csv_button(table: pd.DataFrame, name: str) -> None:
+    """A quiet button that downloads `table` as `name`.csv."""
+    st.download_button(
+        "CSV",
+        table.to_csv(index=False),
+        f"{name}.csv",
+        "text/csv",
+        icon=":material/table:",
+        type="tertiary",
+        key=f"csv-{name}",
+        on_click="ignore",
+        help="Download this table.",
+    )
