@@ -30,7 +30,7 @@ DATA = (
     "values 0..16 are divided by 16. Seeded, stratified split: {train} images to train on, {calibration} to "
     "calibrate on, {evaluation} to evaluate on, none of them shared."
 )
-LICENCE = "Data: CC BY 4.0 (UCI Machine Learning Repository). Model: same licence as Quantscope."
+LICENCE = "Data: CC BY 4.0 (UCI Machine Learning Repository). Model: Apache-2.0."
 
 
 @dataclass(frozen=True)

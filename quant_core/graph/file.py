@@ -39,10 +39,9 @@ def read_model(path: str | Path, name: str = "") -> ModelFile:
         raise ModelError(f"there is no model file '{path}'", "check the path")
     try:
         model = ir.load(path)
+        model.graph.sort()  # old exporters wrote nodes out of order, and runtimes let them
     except Exception as error:  # protobuf, onnx-ir and the file system each raise their own kinds
-        raise ModelError(
-            f"'{path.name}' is not a readable ONNX file", "give a model saved as .onnx"
-        ) from error
+        raise _unreadable(path) from error
     if model.graph is None or not len(model.graph.outputs):
         raise ModelError(f"'{path.name}' holds no graph with outputs", "give a model saved as .onnx")
     files = [path, *_external_files(model, path)]
@@ -52,7 +51,7 @@ def read_model(path: str | Path, name: str = "") -> ModelFile:
 
 
 def _unreadable(path: Path) -> ModelError:
-    """Why the file cannot be opened: it is no ONNX at all, or ONNX with a graph that this version does not read."""
+    """Why the file cannot be opened: it is no ONNX, or ONNX with a graph that this version does not read."""
     try:
         nodes = len(onnx.load(path, load_external_data=False).graph.node)
     except Exception:  # whatever protobuf or the file system says, it is not a model
