@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0, or 2 for bad input."""
     try:
         options = _parser().parse_args(arguments)
-        record = options.run(options)
+        with _clean_output():
+            record = options.run(options)
     except QuantscopeError as error:
         print(error, file=sys.stderr)
         return 2
@@ -30,6 +33,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     print(json.dumps(record, indent=1) if options.json else as_text(options.command, record))
     return 0
+
+
+@contextmanager
+def _clean_output() -> Iterator[None]:
+    """Send what native libraries print to standard error: HiGHS, behind milp, prints at times."""
+    sys.stdout.flush()
+    saved = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -115,6 +131,9 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
     chosen = parser.add_mutually_exclusive_group(required=True)
     chosen.add_argument("--preset", help=", ".join(PRESETS))
     chosen.add_argument("--plan", metavar="F", help="a plan file")
+    parser.add_argument(
+        "--bias-correction", action="store_true", help="correct the bias of every quantized layer"
+    )
 
 
 def _add_execution(parser: argparse.ArgumentParser) -> None:
@@ -137,7 +156,7 @@ def _study(options: argparse.Namespace, needs_data: bool = True) -> Study:
 def _plan(options: argparse.Namespace, study: Study) -> Plan:
     plan = preset_plan(study.graph, options.preset) if options.preset else read_plan(options.plan)
     check_plan(study.graph, plan)
-    return plan
+    return plan.with_bias_correction() if options.bias_correction else plan
 
 
 def _formats(options: argparse.Namespace) -> list[str]:

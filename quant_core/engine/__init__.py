@@ -3,7 +3,7 @@
 from quant_core.engine.calibrate import calibrate, with_outputs
 from quant_core.engine.compare import Comparison, compare, latency_ratio
 from quant_core.engine.evaluate import Progress, Reference, evaluate
-from quant_core.engine.run import BATCH, batch_size, run, run_all
+from quant_core.engine.run import BATCH, batch_size, cut_off, fill_up, fixed_batch, run, run_all, run_whole
 from quant_core.engine.session import ENGINE, EXECUTIONS, make_session
 from quant_core.engine.sweep import Cell, CellKey, cell_plan, sweep
 
@@ -20,11 +20,15 @@ __all__ = [
     "calibrate",
     "cell_plan",
     "compare",
+    "cut_off",
     "evaluate",
+    "fill_up",
+    "fixed_batch",
     "latency_ratio",
     "make_session",
     "run",
     "run_all",
+    "run_whole",
     "sweep",
     "with_outputs",
 ]

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from quant_core.data import Dataset
 from quant_core.engine.evaluate import Progress
-from quant_core.engine.run import batch_size, run
+from quant_core.engine.run import batch_size, fixed_batch, run_whole
 from quant_core.engine.session import make_session
 from quant_core.graph import Graph, inputs_of
 from quant_core.stats import Ranges, StreamingHistogram
@@ -28,13 +28,13 @@ def calibrate(graph: Graph, data: Dataset, progress: Progress | None = None) -> 
     fed = [name for name in tensors if any(port.name == name for port in inputs)]
     computed = [name for name in tensors if name not in fed]
     session = make_session(with_outputs(graph.model, computed), "float")
-    size = min(batch_size(inputs), BATCH) if inputs and inputs[0].batch is None else batch_size(inputs)
+    size = fixed_batch(inputs) or min(batch_size(inputs), BATCH)
     done = 0
     for feeds, _ in data.batches(size):
         for name in fed:
             histograms[name].add(np.asarray(feeds[name], np.float32), KEEP)
         for name, values in zip(
-            computed, run(session, feeds, computed, size) if computed else [], strict=True
+            computed, run_whole(session, feeds, computed) if computed else [], strict=True
         ):
             histograms[name].add(np.asarray(values, np.float32), KEEP)
         done += len(next(iter(feeds.values())))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from quant_core.data import Dataset, Quality, QualityMeter
-from quant_core.engine.run import run
+from quant_core.engine.run import run_whole
 from quant_core.engine.session import make_session
 from quant_core.errors import DataError
 
@@ -31,7 +31,7 @@ def compare(a: Path | bytes, b: Path | bytes, data: Dataset, size: int) -> Compa
     first, second = make_session(a, "shipped"), make_session(b, "shipped")
     meters = QualityMeter(), QualityMeter()
     for feeds, labels in data.batches(size):
-        expected, actual = run(first, feeds, None, size), run(second, feeds, None, size)
+        expected, actual = run_whole(first, feeds), run_whole(second, feeds)
         if [o.shape for o in expected] != [o.shape for o in actual]:
             raise DataError(
                 "the two models give outputs of different shapes", "compare two versions of one model"
@@ -51,7 +51,7 @@ def latency_ratio(
     for number in range(-WARM_UP, runs):
         for which, session in enumerate(sessions):
             start = time.perf_counter()
-            run(session, feeds, None, size)
+            run_whole(session, feeds)
             if number >= 0:
                 times[number, which] = time.perf_counter() - start
     return float(np.median(times[:, 1] / times[:, 0]))

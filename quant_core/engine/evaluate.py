@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from quant_core.data import Dataset, Outputs, Quality, QualityMeter
-from quant_core.engine.run import run, run_all
+from quant_core.engine.run import run_all, run_whole
 from quant_core.engine.session import make_session
 
 Progress = Callable[[int, int], None]
@@ -65,7 +65,7 @@ def evaluate(
     for (feeds, labels), expected in zip(
         data.batches(size), reference.outputs(data, execution, size), strict=True
     ):
-        meter.add(run(session, feeds, None, size), expected, labels)
+        meter.add(run_whole(session, feeds), expected, labels)
         done += len(next(iter(feeds.values())))
         if progress is not None:
             progress(done, len(data))

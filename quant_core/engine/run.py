@@ -18,28 +18,37 @@ BATCH = 32
 
 def batch_size(inputs: tuple[Port, ...], dynamic: bool = False) -> int:
     """Samples fed at a time: what the model fixes, else 1 where ranges are found per batch, else 32."""
-    fixed = [port.batch for port in inputs if port.batch is not None]
-    return fixed[0] if fixed else 1 if dynamic else BATCH
+    return fixed_batch(inputs) or (1 if dynamic else BATCH)
 
 
-def run(
-    session: ort.InferenceSession, feeds: Batch, names: list[str] | None = None, fixed: int | None = None
-) -> Outputs:
-    """Outputs for one batch. With `fixed`, a smaller batch is filled up by its last sample and the rest cut
-    off.
-    """
-    count = len(next(iter(feeds.values()))) if feeds else 0
-    short = fixed is not None and 0 < count < fixed
-    if short and fixed is not None:
-        feeds = {k: np.concatenate([a, np.repeat(a[-1:], fixed - count, axis=0)]) for k, a in feeds.items()}
+def fixed_batch(inputs: tuple[Port, ...]) -> int | None:
+    """The number of samples that the model takes at a time, None where it takes any."""
+    return next((port.batch for port in inputs if port.batch is not None), None)
+
+
+def fill_up(feeds: Batch, fixed: int | None) -> Batch:
+    """`feeds` with its last sample repeated until there are `fixed`, for a model that takes no fewer."""
+    missing = 0 if fixed is None else fixed - len(next(iter(feeds.values())))
+    if missing <= 0:
+        return feeds
+    return {k: np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]) for k, a in feeds.items()}
+
+
+def cut_off(outputs: Outputs, count: int, fixed: int | None) -> Outputs:
+    """The outputs for the first `count` samples of a batch that was filled up to `fixed`."""
+    if fixed is None or count >= fixed:
+        return outputs
+    return [o[:count] if o.ndim and len(o) == fixed else o for o in outputs]
+
+
+def run(session: ort.InferenceSession, feeds: Batch, names: list[str] | None = None) -> Outputs:
+    """Outputs for one batch. ModelError with ONNX Runtime's reason where the run fails."""
     try:
         outputs = session.run(names, feeds)
     except Exception as error:  # pybind raises a dozen unrelated kinds
         raise ModelError(
             f"ONNX Runtime failed while running the model ({reason_of(error)})", "check the data's shapes"
         ) from error
-    if short:
-        outputs = [o[:count] if getattr(o, "ndim", 0) and len(o) == fixed else o for o in outputs]
     if not outputs or not all(isinstance(o, np.ndarray) for o in outputs):
         raise ModelError(
             "the model's outputs are not plain tensors",
@@ -48,9 +57,17 @@ def run(
     return list(outputs)
 
 
+def run_whole(session: ort.InferenceSession, feeds: Batch, names: list[str] | None = None) -> Outputs:
+    """Outputs of a whole model for one batch, which is filled up where the model fixes the batch."""
+    shapes = [i.shape for i in session.get_inputs()]
+    fixed = next((s[0] for s in shapes if s and isinstance(s[0], int)), None)
+    count = len(next(iter(feeds.values()))) if feeds else 0
+    return cut_off(run(session, fill_up(feeds, fixed) if count else feeds, names), count, fixed)
+
+
 def run_all(
     session: ort.InferenceSession, data: Dataset, size: int, names: list[str] | None = None
 ) -> Iterator[tuple[Outputs, NDArray[np.int64] | None]]:
     """Outputs and labels of every batch of `size` samples."""
     for feeds, labels in data.batches(size):
-        yield run(session, feeds, names, size), labels
+        yield run_whole(session, feeds, names), labels

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from quant_core.data import Batch, Dataset, Outputs, Quality, QualityMeter
 from quant_core.engine.evaluate import Reference
-from quant_core.engine.run import run
+from quant_core.engine.run import cut_off, fill_up, fixed_batch, run
 from quant_core.engine.session import make_session
 from quant_core.graph import Graph, Segment, cut_segments, inputs_of, stretch, suffix
 from quant_core.lower import FindRange, WeightCache, lower, to_bytes
@@ -77,6 +77,7 @@ def sweep(
     layer."""
     graph = cache.graph
     plans = {key: plan for key in cells if (plan := cell_plan(graph, key)) is not None}
+    fixed = fixed_batch(inputs_of(graph.model))
     segments = cut_segments(graph, 1) if execution == "shipped" else cut_segments(graph)
     place = {name: i for i, segment in enumerate(segments) for name in segment.layers}
     first = {key: min(place[name] for name in plan.layers) for key, plan in plans.items()}
@@ -94,7 +95,7 @@ def sweep(
             model = to_bytes(lower(part_cache, plans[key], find_range))
             source = data if entry is None else entry.feeds
             expected = reference.outputs(data, execution, size)
-            quality = _measure(model, source, expected, labels, execution, size)
+            quality = _measure(model, source, expected, labels, execution, size, fixed)
             whole = model if part is graph else to_bytes(lower(cache, plans[key], find_range))
             yield Cell(key, quality, len(whole))
 
@@ -103,12 +104,14 @@ def _advance(graph: Graph, data: Dataset, size: int, entry: _Entry | None, segme
     """What enters `segment`, computed from what entered an earlier one; the earlier one where it would be too
     large.
     """
-    start = tuple(p.name for p in inputs_of(graph.model)) if entry is None else entry.names
+    inputs = inputs_of(graph.model)
+    fixed = fixed_batch(inputs)
+    start = tuple(p.name for p in inputs) if entry is None else entry.names
     session = make_session(to_bytes(stretch(graph, start, segment.entry).model), "float")
     feeds: list[Batch] = []
     total = 0
     for batch in _batches(data if entry is None else entry.feeds, size):
-        outputs = run(session, batch, list(segment.entry))
+        outputs = run(session, fill_up(batch, fixed), list(segment.entry))
         feeds.append(dict(zip(segment.entry, outputs, strict=True)))
         total += sum(o.nbytes for o in outputs)
         if total > LIMIT:
@@ -131,10 +134,11 @@ def _measure(
     labels: list[NDArray[np.int64] | None],
     execution: str,
     size: int,
+    fixed: int | None,
 ) -> Quality:
     session = make_session(model, execution)
     meter = QualityMeter()
-    fixed = size if isinstance(source, Dataset) else None
     for feeds, reference, label in zip(_batches(source, size), expected, labels, strict=True):
-        meter.add(run(session, feeds, None, fixed), reference, label)
+        outputs = run(session, fill_up(feeds, fixed))
+        meter.add(cut_off(outputs, len(reference[0]), fixed), reference, label)
     return meter.result()

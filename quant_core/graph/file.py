@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,10 +73,7 @@ def _external_files(model: ir.Model, path: Path) -> list[Path]:
     """The external data files, in order of first use; each must lie below the model's folder."""
     folder = path.resolve().parent
     found: dict[Path, None] = {}
-    for value in model.graph.initializers.values():
-        tensor = value.const_value
-        if not isinstance(tensor, ir.ExternalTensor):
-            continue
+    for tensor in _external_tensors(model.graph):
         location = str(tensor.location)
         file = (folder / location).resolve()
         if not file.is_relative_to(folder):
@@ -89,6 +87,21 @@ def _external_files(model: ir.Model, path: Path) -> list[Path]:
             )
         found[file] = None
     return list(found)
+
+
+def _external_tensors(graph: ir.Graph) -> Iterator[ir.ExternalTensor]:
+    """Every tensor kept in another file: initializers and attributes, in the bodies of nodes too."""
+    for value in graph.initializers.values():
+        if isinstance(value.const_value, ir.ExternalTensor):
+            yield value.const_value
+    for node in graph:
+        for attribute in node.attributes.values():
+            held = attribute.value if isinstance(attribute.value, (list, tuple)) else [attribute.value]
+            for item in held:
+                if isinstance(item, ir.ExternalTensor):
+                    yield item
+                elif isinstance(item, ir.Graph):
+                    yield from _external_tensors(item)
 
 
 def _hash(files: list[Path]) -> str:

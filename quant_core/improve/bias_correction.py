@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from onnx_ir.passes import common as passes
 
 from quant_core.data import Batch, Dataset
-from quant_core.engine import Progress, make_session, run, with_outputs
-from quant_core.graph import Graph, Layer, cut_segments, stretch
+from quant_core.engine import Progress, cut_off, fill_up, fixed_batch, make_session, run, with_outputs
+from quant_core.graph import Graph, Layer, cut_segments, inputs_of, stretch
 from quant_core.lower import Corrections, FindRange, WeightCache, lower, to_bytes
 from quant_core.plan import Plan
 
@@ -48,9 +48,12 @@ def correct_bias(
         for layer in graph.quantizable
         if plan[layer.name].bias_correction and plan[layer.name].weights is not None and can_correct(layer)
     ]
-    expected = _float_means(graph, wanted, data, size)
     corrections: dict[str, NDArray[np.float32]] = {}
-    feeds = [batch for batch, _ in data.batches(size)]
+    fixed = fixed_batch(inputs_of(graph.model))
+    batches = [batch for batch, _ in data.batches(size)]
+    counts = [len(next(iter(batch.values()))) for batch in batches]
+    feeds = [fill_up(batch, fixed) for batch in batches]
+    expected = _float_means(graph, wanted, feeds, counts, fixed)
     segments = cut_segments(graph)
     for segment, following in zip(segments, (*segments[1:], None), strict=True):
         inside = [layer for layer in wanted if layer.name in segment.layers]
@@ -60,13 +63,13 @@ def correct_bias(
         planned = replace(plan, layers={name: p for name, p in plan.layers.items() if name in there})
         for layer in inside:
             model = lower(part, planned, find_range, corrections)
-            actual = _mean_of(_cut_after(model, layer.name), layer, feeds, size)
+            actual = _mean_of(_cut_after(model, layer.name), layer, feeds, counts, fixed)
             corrections[layer.name] = (expected[layer.name] - actual).astype(np.float32)
             if progress is not None:
                 progress(len(corrections), len(wanted))
         if following is not None and len(corrections) < len(wanted):
             session = make_session(to_bytes(lower(part, planned, find_range, corrections)), "simulated")
-            feeds = [dict(zip(leave, run(session, batch, list(leave), size), strict=True)) for batch in feeds]
+            feeds = [dict(zip(leave, run(session, batch, list(leave)), strict=True)) for batch in feeds]
     return corrections
 
 
@@ -74,7 +77,9 @@ def _channel_axis(layer: Layer) -> int:
     return 1 if layer.op in ("Conv", "ConvTranspose") else -1
 
 
-def _float_means(graph: Graph, layers: list[Layer], data: Dataset, size: int) -> dict[str, Means]:
+def _float_means(
+    graph: Graph, layers: list[Layer], feeds: list[Batch], counts: list[int], fixed: int | None
+) -> dict[str, Means]:
     """Mean of each output channel of each layer in the float graph, in one pass."""
     outputs = {node.name: node.outputs[0].name or "" for node in graph.model.graph}
     names = [outputs[layer.name] for layer in layers]
@@ -82,24 +87,26 @@ def _float_means(graph: Graph, layers: list[Layer], data: Dataset, size: int) ->
         return {}
     session = make_session(with_outputs(graph.model, names), "float")
     sums: list[Means] = [np.zeros(1) for _ in names]
-    counts = [0] * len(names)
-    for feeds, _ in data.batches(size):
-        for i, (layer, values) in enumerate(zip(layers, run(session, feeds, names, size), strict=True)):
-            total, count = _channel_sum(values, _channel_axis(layer))
-            sums[i] = sums[i] + total
-            counts[i] += count
-    return {layer.name: s / max(1, n) for layer, s, n in zip(layers, sums, counts, strict=True)}
+    numbers = [0] * len(names)
+    for batch, count in zip(feeds, counts, strict=True):
+        found = cut_off(run(session, batch, names), count, fixed)
+        for i, (layer, values) in enumerate(zip(layers, found, strict=True)):
+            added, number = _channel_sum(values, _channel_axis(layer))
+            sums[i] = sums[i] + added
+            numbers[i] += number
+    return {layer.name: s / max(1, n) for layer, s, n in zip(layers, sums, numbers, strict=True)}
 
 
-def _mean_of(model: bytes, layer: Layer, feeds: list[Batch], size: int) -> Means:
+def _mean_of(model: bytes, layer: Layer, feeds: list[Batch], counts: list[int], fixed: int | None) -> Means:
     session = make_session(model, "simulated")
     total: Means = np.zeros(1)
-    count = 0
-    for batch in feeds:
+    summed = 0
+    for batch, count in zip(feeds, counts, strict=True):
         needed = {i.name: batch[i.name] for i in session.get_inputs()}
-        added, number = _channel_sum(run(session, needed, None, size)[0], _channel_axis(layer))
-        total, count = total + added, count + number
-    return total / max(1, count)
+        values = cut_off(run(session, needed), count, fixed)[0]
+        added, number = _channel_sum(values, _channel_axis(layer))
+        total, summed = total + added, summed + number
+    return total / max(1, summed)
 
 
 def _channel_sum(values: NDArray[np.generic], axis: int) -> tuple[Means, int]:

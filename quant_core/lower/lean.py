@@ -18,6 +18,7 @@ def make_lean(model: ir.Model, keep: Iterable[str]) -> None:
     Inputs and outputs keep their names, nodes only those in `keep`: the layers, so that they can be found
     again."""
     passes.RemoveUnusedNodesPass()(model)
+    model.graph.sort()
     passes.DeduplicateInitializersPass(size_limit=4096)(model)
     passes.RemoveUnusedOpsetsPass()(model)
     passes.ClearMetadataAndDocStringPass()(model)
@@ -42,9 +43,8 @@ def make_lean(model: ir.Model, keep: Iterable[str]) -> None:
 
 
 def _forget_shape(value: ir.Value) -> None:
-    if value.const_value is None:
-        value.shape = None
-        value.type = None
+    value.shape = None
+    value.type = None
 
 
 def _short_names() -> Iterable[str]:

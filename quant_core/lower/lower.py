@@ -53,8 +53,8 @@ def lower(
     """The quantized graph of `plan`, as export writes it.
 
     `find_range` gives the calibrated range of a tensor; `corrections` are `[output channels]` to add to the
-    bias of a layer; `decoder` says how weight-only layers are decoded (a layer with quantized activations
-    always takes DequantizeLinear). PlanError where a layer cannot take its precision."""
+    bias of a layer; `decoder` says how weight-only layers are decoded, see `_decoder_of`. PlanError where a
+    layer cannot take its precision."""
     graph = cache.graph
     check_plan(graph, plan)
     model = graph.at_opset(_opset(graph, plan, decoder))
@@ -65,7 +65,7 @@ def lower(
     for name, precision in plan.quantized.items():
         layer, node = graph.layer(name), nodes[name]
         if precision.weights is not None:
-            how = _decoder_of(precision, decoder)
+            how = _decoder_of(layer, precision, decoder)
             unsigned = precision.activations is not None and precision.activations.number.bits == 8
             key = (layer.tensor or "", layer.axis, precision.weights, how, unsigned)
             if key not in decoded:
@@ -94,12 +94,24 @@ def _opset(graph: Graph, plan: Plan, decoder: str) -> int:
                 needed = max(needed, scheme.number.opset)
         if precision.weights is not None and layer.shape is not None:
             group = layout_of(layer.shape, layer.axis, precision.weights).group
-            needed = max(needed, stored_opset(group, _decoder_of(precision, decoder)))
+            needed = max(needed, stored_opset(group, _decoder_of(layer, precision, decoder)))
     return needed
 
 
-def _decoder_of(precision: Precision, decoder: str) -> str:
-    return decoder if precision.activations is None else "dequantize"
+def _decoder_of(layer: Layer, precision: Precision, decoder: str) -> str:
+    """How the weights of a layer are decoded.
+
+    DequantizeLinear where weights and activations have 8 bits, so that integer kernels see it; else what is
+    asked for. Three cases are never written as DequantizeLinear, since ONNX Runtime 1.31 with default options
+    refuses the file or computes something else: 2-bit weights (QGemm and MatMulNBits), other weights than
+    8-bit ones beside quantized activations, and a MatMul with its weights on the left (MatMulIntegerToFloat
+    wants one zero point there)."""
+    assert precision.weights is not None
+    bits = precision.weights.number.bits
+    left = layer.op == "MatMul" and layer.weight_input == 0
+    if precision.activations is not None:
+        return "dequantize" if bits == precision.activations.number.bits == 8 and not left else "cast"
+    return "cast" if bits == 2 else decoder
 
 
 def _attach(builder: Builder, node: ir.Node, layer: Layer, decoded: ir.Value) -> None:
@@ -140,5 +152,5 @@ def _quantize_input(
         else:
             builder.insert_after(producer)
     node.replace_input_with(layer.data_input, entered[key])
-    if precision.weights is None or precision.weights.number.kind == "float":
+    if precision.weights is None or _decoder_of(layer, precision, "cast") == "cast":
         guard_float_weights(builder, node)

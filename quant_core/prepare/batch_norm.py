@@ -48,11 +48,13 @@ def _fold(graph: ir.Graph, norm: ir.Node) -> bool:
     if weights is None or any(p is None for p in parameters) or (old_bias is not None and bias is None):
         return False
     gamma, beta, mean, variance = (np.asarray(p) for p in parameters)
+    if bias is not None and bias.size not in (1, mean.size):
+        return False
     factor = gamma / np.sqrt(variance + norm.attributes.get_float("epsilon", 1e-5))
     scaled = _scale_channels(layer, weights, factor)
     if scaled is None:
         return False
-    start = np.zeros_like(mean) if bias is None else np.broadcast_to(bias, mean.shape)
+    start = np.zeros_like(mean) if bias is None else np.broadcast_to(bias.reshape(-1), mean.shape)
     if layer.op_type == "Gemm":
         start = start * layer.attributes.get_float("beta", 1.0)
         layer.attributes.pop("beta", None)

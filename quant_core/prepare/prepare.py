@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from quant_core.data import Batch, Outputs
-from quant_core.engine import make_session, run
+from quant_core.engine import make_session, run_whole
 from quant_core.errors import ModelError
 from quant_core.formats import sqnr_db
 from quant_core.graph import Port, inputs_of
@@ -100,7 +100,7 @@ def generate_inputs(inputs: tuple[Port, ...], seed: int = 0) -> Batch:
 def _outputs(model: ir.Model, feeds: Batch) -> Outputs | None:
     """Outputs for `feeds`, None where the model cannot run on them."""
     try:
-        return run(make_session(bytes(ir.to_proto(model).SerializeToString()), "float"), feeds)
+        return run_whole(make_session(bytes(ir.to_proto(model).SerializeToString()), "float"), feeds)
     except ModelError:
         return None
 

@@ -77,12 +77,13 @@ class BudgetSearch:
                 damage[row, 1:] = np.inf
         self._table = _Table(groups, columns, damage, cost)
 
-    def under(self, max_bytes: int) -> tuple[Plan, float, int]:
-        """The plan of least predicted damage whose file has at most `max_bytes`; predicted SQNR (dB) and
-        bytes.
+    def under(self, max_bytes: int, columns: int | None = None) -> tuple[Plan, float, int]:
+        """The plan of least predicted damage of at most `max_bytes`, and its predicted SQNR (dB) and bytes.
 
         Bytes of layers add up but for what they share in the file, so the true file is written and the budget
-        of the program corrected until it fits. SearchError where no plan does."""
+        of the program corrected until it fits. Only the first `columns` formats, FP32 counted, are used.
+        SearchError where no plan fits.
+        """
         if self._table is None:
             self.measure()
         table = self._table
@@ -93,7 +94,7 @@ class BudgetSearch:
         room = float(max_bytes - self.study.bytes_of(fixed))
         for _ in range(_TRIES):
             try:
-                choice = choose_under_budget(table.damage, table.cost, room)
+                choice = choose_under_budget(table.damage[:, :columns], table.cost[:, :columns], room)
             except SearchError as error:
                 least = self._least(table)
                 share = 100 * least / self.study.graph.file.bytes
@@ -111,21 +112,29 @@ class BudgetSearch:
         raise SearchError(f"no plan of at most {max_bytes} bytes was found", "allow a few more bytes")
 
     def within_bytes(self, max_bytes: int) -> Found:
-        """The best plan of at most `max_bytes`, measured."""
-        plan, sqnr, size = self.under(max_bytes)
-        plan = self._corrected(plan, max_bytes)
-        return Found(plan, sqnr, size, self.study.evaluate(plan))
+        """The best plan of at most `max_bytes`, measured.
 
-    def _corrected(self, plan: Plan, max_bytes: int) -> Plan:
-        """`plan` with bias correction, where that fits and measures better on calibration samples."""
-        study = self.study
-        if study.calibration is None or not plan.quantized:
-            return plan
-        better = plan.with_bias_correction()
-        if study.bytes_of(better) > max_bytes:
-            return plan
-        pair = [study.evaluate(p, data=study.calibration).sqnr_db for p in (plan, better)]
-        return better if pair[1] > pair[0] else plan
+        Single-layer damages say little about how layers at few bits add up, so the program is solved again
+        without the lowest formats, each plan is tried with and without bias correction, and the one that does
+        best on calibration samples is taken.
+        """
+        candidates: dict[str, tuple[Plan, float, int]] = {}
+        for columns in range(len(self.formats) + 1, 1, -1):
+            try:
+                plan, sqnr, size = self.under(max_bytes, columns)
+            except SearchError:
+                if not candidates:
+                    raise
+                break
+            for variant in (plan, plan.with_bias_correction()):
+                if self.study.calibration is not None or variant is plan:
+                    candidates.setdefault(variant.key, (variant, sqnr, size))
+        fitting = [c for c in candidates.values() if self.study.bytes_of(c[0]) <= max_bytes]
+        if len(fitting) > 1:
+            calibration = self.study.calibration
+            fitting.sort(key=lambda c: -self.study.evaluate(c[0], data=calibration).sqnr_db)
+        plan, sqnr, size = fitting[0]
+        return Found(plan, sqnr, size, self.study.evaluate(plan))
 
     def within_drop(self, points: float) -> Found:
         """The smallest plan that loses at most `points` percentage points of the metric, or of agreement

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from quant_core.data import PREFIX, Batch, Dataset, draw, get_sample, open_data, set_aside
-from quant_core.engine import batch_size
+from quant_core.engine import fixed_batch
 from quant_core.errors import ArgumentError
 from quant_core.graph import ModelFile, Port, read_model
 
@@ -66,11 +66,7 @@ def open_samples(
 
 def proof_samples(data: Dataset, inputs: tuple[Port, ...]) -> Batch:
     """A few samples that preparation proves its steps on, as many as the model takes at a time."""
-    count = (
-        min(len(data), min(batch_size(inputs), _PROOF_SAMPLES))
-        if inputs and inputs[0].batch is None
-        else batch_size(inputs)
-    )
+    count = fixed_batch(inputs) or min(len(data), _PROOF_SAMPLES)
     return data.take(np.arange(count) % len(data))
 
 
