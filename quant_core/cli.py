@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     budget = search.add_mutually_exclusive_group(required=True)
     budget.add_argument("--max-bytes", metavar="B", help="bytes, or a share of the FP32 file such as 25%%")
     budget.add_argument("--max-drop", metavar="PP", type=float, help="percentage points the metric may lose")
-    search.add_argument("--formats", default="int8,int4,int2", help="weight formats to choose from")
+    search.add_argument("--formats", default="fp16,int8,int4,int2", help="weight formats to choose from")
     search.add_argument("--out", metavar="F", required=True, help="the plan file to write")
     _add_execution(search)
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import streamlit as st
 
 from pages.parts import text
-from pages.parts.desk import download, export_panel, plot, search_panel
+from pages.parts.desk import download, export_panel, layer_panel, plot, search_panel
 from pages.parts.header import Header
 from pages.parts.matrix import Event, matrix
 from pages.parts.measuring import known_cells, known_plan, measure_plan, sweep_missing
 from pages.parts.opening import opened, theme
 from pages.parts.state import State
 from quant_core.errors import QuantscopeError
-from quant_core.plan import PRESETS, Plan, preset_plan
+from quant_core.plan import PRESETS, Plan, Precision, check_plan, preset_plan
 from quant_core.study import (
     Study,
     choose,
@@ -41,16 +43,16 @@ def main() -> None:
     left, right = st.columns([11, 6], gap="medium")
     with left:
         _tools(state, study)
+        _notice(state)
         progress = st.container()
         shown = cells[state.part]
         matrix(study, state.plan, state.part, shown, state.layer, theme(), lambda e: _apply(e, state, study))
         download(cells[state.part], state.part)
     with right:
         tradeoff_place = st.container(border=True)
+        layer_panel(state, study, cells["weights"])
         search_panel(state, study)
         export_panel(state, study)
-    with left:
-        _notice(state)
     evaluation = measure_plan(state, study)
     header.show(evaluation, forecast_sqnr(state.plan, everything))
     with tradeoff_place:
@@ -76,9 +78,12 @@ def _tools(state: State, study: Study) -> None:
         with st.popover("Presets", icon=":material/tune:"):
             st.caption("A preset sets every layer that is not locked.")
             for name in ("FP32", *PRESETS):
-                if st.button(name, key=f"preset-{name}", width="stretch"):
+                needs = name in PRESETS and study.calibration is None and _is_static(PRESETS[name])
+                said = "Needs calibration samples." if needs else None
+                if st.button(name, key=f"preset-{name}", width="stretch", disabled=needs, help=said):
                     _take_preset(state, study, name)
                     st.rerun()
+            _open_plan(state, study)
         correct = st.toggle(
             "Bias correction",
             state.correct,
@@ -94,6 +99,32 @@ def _tools(state: State, study: Study) -> None:
         st.info(
             "Activations need calibration samples; open the data with some set aside.", icon=":material/info:"
         )
+
+
+def _is_static(precision: Precision) -> bool:
+    """Whether ranges of activations must be calibrated."""
+    return precision.activations is not None and not precision.activations.is_dynamic
+
+
+def _open_plan(state: State, study: Study) -> None:
+    """Take the plan of a file, once."""
+    file = st.file_uploader(
+        "Open a plan", type="json", help="A plan file that this page or the command line wrote."
+    )
+    slot = f"plan-{state.id}"
+    if file is None or st.session_state.get(slot) == file.file_id:
+        return
+    st.session_state[slot] = file.file_id
+    try:
+        plan = Plan.from_json(json.loads(file.getvalue()), f"'{file.name}'")
+        check_plan(study.graph, plan)
+    except (ValueError, RecursionError):
+        state.notice = f"'{file.name}' is not JSON; give a plan file."
+    except QuantscopeError as error:
+        state.notice = str(error)
+    else:
+        state.take(plan)
+    st.rerun()
 
 
 def _take_preset(state: State, study: Study, name: str) -> None:
@@ -122,7 +153,7 @@ def _apply(event: Event, state: State, study: Study) -> None:
             plan, refused = choose(study, state.plan, layers, state.part, event.format)
             state.layer = event.layer or state.layer
             more = f"; and {len(refused) - 3} more" if len(refused) > 3 else ""
-            state.notice = "; ".join(refused[:3]) + more
+            state.notice = f"Left as they were: {'; '.join(refused[:3])}{more}." if refused else ""
             _take(state, plan)
     except QuantscopeError as error:
         state.notice = str(error)
@@ -130,7 +161,8 @@ def _apply(event: Event, state: State, study: Study) -> None:
 
 def _notice(state: State) -> None:
     if state.notice:
-        st.info(text.name(f"Left as they were: {state.notice}."), icon=":material/lock:")
+        st.info(text.name(state.notice), icon=":material/info:")
+        state.notice = ""
 
 
 def _sweep(state: State, study: Study, keys: list, known: dict) -> None:

@@ -52,7 +52,9 @@ def _about(study: Study) -> None:
     columns[0].metric("Layers to quantize", len(study.graph.quantizable))
     columns[1].metric("Parameters", text.count(about["parameters"]))
     columns[2].metric(
-        "Multiply-accumulates", text.count(about["macs"]), help="For one sample; unknown lengths count as 1."
+        "MACs",
+        text.count(about["macs"]),
+        help="Multiply-accumulates for one sample; unknown lengths count as 1.",
     )
     columns[3].metric("File", text.size(about["bytes"]))
     for step in study.steps:
@@ -76,7 +78,7 @@ def _presets(state: State, study: Study) -> None:
     asked = state.source.is_sample or st.session_state.get(f"presets-{state.id}", False)
     found = measure_presets(state, study, asked)
     if not asked and len(found) < 2:
-        st.caption("Nothing is measured yet.")
+        st.caption("No preset is measured yet; each takes a pass over the samples and is kept.")
         if st.button("Measure the presets", icon=":material/play_arrow:", type="primary"):
             st.session_state[f"presets-{state.id}"] = True
             st.rerun()
@@ -101,7 +103,9 @@ def _presets(state: State, study: Study) -> None:
     st.caption(f"Simulated on {first.samples} samples.{fp32}")
     with st.container(horizontal=True):
         csv_button(table, "presets")
-        chosen = st.selectbox("Start from a preset", list(found), label_visibility="collapsed", width=180)
+        chosen = st.selectbox(
+            "Start from a preset", list(found), _int8(found), label_visibility="collapsed", width=180
+        )
         if st.button("Use this preset", icon=":material/tune:"):
             state.take(preset_plan(study.graph, chosen))
             st.switch_page(str(MIXED_PRECISION))
@@ -128,6 +132,10 @@ def _fragile(state: State, study: Study) -> None:
         st.page_link(str(MIXED_PRECISION), label="Every layer at every format", icon=":material/grid_on:")
     if state.source.is_sample:
         sweep_missing(study, keys, known)
+
+
+def _int8(found: dict[str, Evaluation]) -> int:
+    return list(found).index("int8") if "int8" in found else 0
 
 
 def _row(name: str, e: Evaluation) -> dict[str, object]:

@@ -137,6 +137,7 @@ def _formats(study: Study, state: State) -> None:
     st.dataframe(
         table,
         hide_index=True,
+        height="content",
         column_config={
             "format": "Format",
             "granularity": "One scale for each",

@@ -11,6 +11,7 @@ from pages.parts import text
 from pages.parts.opening import calm
 from pages.parts.state import State
 from quant_core.errors import QuantscopeError
+from quant_core.plan import Plan
 from quant_core.study import Evaluation, Study
 
 _STYLE = f"<style>{Path(__file__).with_name('header.css').read_text(encoding='utf-8')}</style>"
@@ -48,17 +49,20 @@ class Header:
                 help="Forward to the plan undone last.",
             )
             self._numbers = st.empty()
+        self._notes = st.empty()
 
     def show(self, evaluation: Evaluation | None, forecast: float | None = None) -> None:
         """The four numbers: size always exact, the others measured (solid) or hollow."""
         whole = self.study.graph.file.bytes
         try:
             size = self.study.bytes_of(self.state.plan) if self.state.plan.quantized else whole
+            exact = Number("Size", text.size(size), f"{100 * size / whole:.1f} % of FP32, exact")
         except QuantscopeError as error:
-            calm(error)
-            return
-        exact = Number("Size", text.size(size), f"{100 * size / whole:.1f} % of FP32, exact")
-        self._numbers.html(_numbers([exact, *_quality(evaluation, forecast)]), width="content")
+            exact = Number("Size", "–", "not possible")
+            with self._notes:
+                calm(error)
+        numbers = [exact, *_quality(evaluation, forecast, self.state, self.study)]
+        self._numbers.html(_numbers(numbers), width="content")
 
 
 def _chips(state: State, study: Study) -> str:
@@ -66,7 +70,7 @@ def _chips(state: State, study: Study) -> str:
     chips = {
         "model": (study.graph.file.name, f"{len(study.graph.quantizable)} layers"),
         "data": (study.data.name, f"{len(study.data)} samples") if study.has_data else ("No data", ""),
-        "plan": (plan.name, f"{len(plan.quantized)} layers quantized" if plan.quantized else "as opened"),
+        "plan": (plan.name, _count(plan) if plan.quantized else "as opened"),
     }
     parts = [
         f'<span class="qs-chip" data-chip="{kind}" title="{text.escape(name)}">'
@@ -76,11 +80,18 @@ def _chips(state: State, study: Study) -> str:
     return f'<div class="qs-chips">{"".join(parts)}</div>'
 
 
-def _quality(evaluation: Evaluation | None, forecast: float | None) -> list[Number]:
+def _count(plan: Plan) -> str:
+    return f"{len(plan.quantized)} layer{'s' if len(plan.quantized) != 1 else ''} quantized"
+
+
+def _quality(
+    evaluation: Evaluation | None, forecast: float | None, state: State, study: Study
+) -> list[Number]:
     if evaluation is None:
-        waiting = [Number(label, text.HOLLOW, "not measured") for label in ("Quality", "Agreement")]
+        note = "measuring" if study.has_data else "needs data"
+        waiting = [Number(label, text.HOLLOW, note) for label in (_quality_label(state), "Agreement")]
         if forecast is None:
-            return [*waiting, Number("SQNR", text.HOLLOW, "not measured")]
+            return [*waiting, Number("SQNR", text.HOLLOW, note)]
         return [*waiting, Number("SQNR", f"{text.HOLLOW} {text.decibel(forecast)}", "predicted")]
     quality = Number("Quality", "–", "no labels")
     if evaluation.metric is not None and evaluation.metric_fp32 is not None:
@@ -95,6 +106,12 @@ def _quality(evaluation: Evaluation | None, forecast: float | None) -> list[Numb
             "SQNR", text.decibel(evaluation.sqnr_db), f"{evaluation.execution}, {evaluation.samples} samples"
         ),
     ]
+
+
+def _quality_label(state: State) -> str:
+    """What quality is called for this study; the same before and after a plan is measured."""
+    name = next((m.evaluation.metric_name for m in state.measured.values()), None)
+    return (name or "quality").capitalize()
 
 
 def _numbers(numbers: list[Number]) -> str:

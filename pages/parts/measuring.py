@@ -30,9 +30,8 @@ def measure_plan(state: State, study: Study) -> Evaluation | None:
         if found is None:
             with st.spinner("Measuring the plan"):
                 found = study.evaluate(state.plan)
-    except QuantscopeError as error:
-        calm(error)
-        return None
+    except QuantscopeError:
+        return None  # the header says why the plan cannot be written
     state.keep(state.plan, found)
     return found
 

@@ -26,8 +26,8 @@ def write_activation(
         builder.constant(np.asarray(zero).reshape(()).astype(number.storage), number.onnx_type),
     ]
     if number.bits < 8:
-        # ONNX Runtime 1.31 refuses to load a Clip before a 2-bit or 4-bit QuantizeLinear (clip_quantizelinear.cc); a
-        # Sum of one input, which computes nothing, keeps the two apart.
+        # ONNX Runtime 1.31 refuses to load a Clip before a 2-bit or 4-bit QuantizeLinear
+        # (clip_quantizelinear.cc); a Sum of one input, which computes nothing, keeps the two apart.
         value = builder.node("Sum", [value])
     codes = builder.node("QuantizeLinear", [value, *parameters])
     return builder.node("DequantizeLinear", [codes, *parameters])

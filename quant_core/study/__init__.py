@@ -6,6 +6,7 @@ from quant_core.lower import DECODERS
 from quant_core.study.budget import BudgetSearch, Found
 from quant_core.study.compare import compare_files
 from quant_core.study.desk import (
+    alternatives,
     check_layer,
     choose,
     chosen_column,
@@ -20,7 +21,13 @@ from quant_core.study.open import open_model, open_samples
 from quant_core.study.records import Evaluation, cell_json
 from quant_core.study.sessions import load_session, new_session_id, save_session
 from quant_core.study.study import Study
-from quant_core.study.weights import channel_ranges, format_errors, weight_histogram, weight_summary
+from quant_core.study.weights import (
+    channel_ranges,
+    format_errors,
+    weight_histogram,
+    weight_summary,
+    widest_channel,
+)
 
 __all__ = [
     "DECODERS",
@@ -33,6 +40,7 @@ __all__ = [
     "Found",
     "Sample",
     "Study",
+    "alternatives",
     "cell_json",
     "channel_ranges",
     "check_layer",
@@ -55,4 +63,5 @@ __all__ = [
     "tradeoff",
     "weight_histogram",
     "weight_summary",
+    "widest_channel",
 ]

@@ -16,7 +16,7 @@ from quant_core.search import choose_under_budget
 from quant_core.study.records import Evaluation
 from quant_core.study.study import Study
 
-FORMATS = ("int8", "int4", "int2")
+FORMATS = ("fp16", "int8", "int4", "int2")
 SAMPLES = 64  # SQNR ranks cells as well on 16 samples as on all
 _TRIES = 8
 
@@ -119,7 +119,7 @@ class BudgetSearch:
         best on calibration samples is taken.
         """
         candidates: dict[str, tuple[Plan, float, int]] = {}
-        for columns in range(len(self.formats) + 1, 1, -1):
+        for columns in range(len(self.formats) + 1, min(2, len(self.formats)), -1):
             try:
                 plan, sqnr, size = self.under(max_bytes, columns)
             except SearchError:

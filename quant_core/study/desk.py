@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -135,3 +135,31 @@ def tradeoff(measured: list[tuple[Plan, Evaluation]]) -> tuple[pd.DataFrame, str
     points = pd.DataFrame(rows, columns=columns)
     front = pareto_front(points["share"].to_numpy(float), points["value"].to_numpy(float))
     return points.assign(front=points.index.isin(front)), label, reference
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """A lower format for one layer: bytes saved against the one in hand, and what it then leaves."""
+
+    format: str
+    saves: int
+    sqnr_db: float
+    agreement: float | None
+
+
+def alternatives(study: Study, plan: Plan, layer: str, cells: dict[CellKey, Cell]) -> list[Alternative]:
+    """The measured weight formats below the one that `layer` has in `plan`, from the next lower one down.
+
+    Bytes are of files in which only this layer (with those that share its weights) is quantized.
+    """
+    columns = list(WEIGHT_FORMATS)
+    chosen = chosen_column(plan[layer], "weights")
+    start = columns.index(chosen) if chosen in columns else 0
+    now = cells.get(CellKey(layer, columns[start], "weights"))
+    size = now.bytes if now is not None else study.bytes_of(Plan())
+    found = []
+    for name in columns[start + 1 :]:
+        cell = cells.get(CellKey(layer, name, "weights"))
+        if cell is not None:
+            found.append(Alternative(name, size - cell.bytes, cell.quality.sqnr_db, cell.quality.agreement))
+    return found

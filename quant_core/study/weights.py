@@ -141,6 +141,15 @@ def weight_summary(study: Study, layer: Layer) -> dict[str, float]:
     }
 
 
+def widest_channel(study: Study, layer: Layer) -> tuple[int, float]:
+    """The output channel with the widest range of weights, and how many times the median range that is."""
+    table = channel_ranges(study, layer)
+    width = (table["high"] - table["low"]).to_numpy(float)
+    median = float(np.median(width))
+    widest = int(width.argmax())
+    return widest, float(width[widest] / median) if median > 0 else 1.0
+
+
 def channel_ranges(study: Study, layer: Layer) -> pd.DataFrame:
     """Lowest and highest weight of each output channel; columns channel, low, high."""
     rows = np.moveaxis(study.graph.weights(layer), layer.axis, 0).reshape(

@@ -168,7 +168,7 @@ def test_search_stays_under_its_budget(visit: Visit, settle: Settle) -> None:
     page = visit("/mixed-precision")
     filled(page)
     page.get_by_role("button", name="Search and measure").click()
-    expect(page.locator('[data-chip="plan"]')).to_contain_text("at most", timeout=MEASURED_WITHIN)
+    expect(page.locator('[data-chip="plan"]')).to_contain_text("Search, 20", timeout=MEASURED_WITHIN)
     settle()
     share = page.locator('[data-number="Size"] small').last.inner_text()
     assert float(share.split(" %")[0]) <= 20.0

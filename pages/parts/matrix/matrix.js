@@ -35,7 +35,7 @@ function head(data, send) {
 }
 
 function line(layer, data, send) {
-  const row = text("tr");
+  const row = text("tr", undefined, layer.locked ? "locked" : undefined);
   const name = text("th");
   name.scope = "row";
   const pick = button("name", `Select layer ${layer.name}`, () => send("select", { layer: layer.name }));
@@ -56,8 +56,8 @@ function line(layer, data, send) {
     const said = cell.reason || (cell.text ? `${cell.text} dB` : column.name === "fp32" ? "float" : "not measured");
     const label = `${layer.name}, ${column.label}, ${said}${chosen ? ", chosen" : ""}`;
     const box = button("cell", label, () => send("cell", { layer: layer.name, format: column.name }));
-    box.textContent = cell.text || (column.name === "fp32" || cell.reason ? "" : "·");
-    box.title = cell.title;
+    box.textContent = cell.text || (column.name === "fp32" ? "float" : cell.reason ? "" : "…");
+    box.title = layer.locked && !chosen ? "Locked: unlock the layer to change it." : cell.title;
     box.disabled = Boolean(cell.reason) || layer.locked;
     box.setAttribute("aria-pressed", String(chosen));
     if (cell.reason) box.classList.add("not");
