@@ -64,6 +64,12 @@ class ImageDataset(Dataset):
 def open_images(folder: Path, wanted: ImageInput, preprocess: Preprocess) -> ImageDataset:
     """The images of `folder`: with `labels.csv` (columns file,label), or one sub-folder per class in sorted
     order, or unlabelled. DataError where it holds none, or where labels.csv does not fit."""
+    for values in (preprocess.mean, preprocess.std):
+        if len(values) not in (1, wanted.channels):
+            raise DataError(
+                f"the preprocessing has {len(values)} values for {wanted.channels} colour channel(s)",
+                "give one value, or one for each channel",
+            )
     table = folder / "labels.csv"
     if table.is_file():
         files, labels = _read_table(folder, table)

@@ -84,11 +84,15 @@ def fit(name: str, arrays: Batch, inputs: tuple[Port, ...]) -> tuple[Batch, NDAr
 
 
 def _fit_one(name: str, array: NDArray[np.generic], port: Port) -> NDArray[np.generic]:
+    if not port.shape:
+        raise DataError(
+            f"the input '{port.name}' is a single number, not one for each sample", "make it a constant"
+        )
     wanted = [d if isinstance(d, int) else "any" for d in port.shape]
     fixed = list(zip(array.shape, wanted, strict=False))
     # The first dimension counts samples, also where the model takes a fixed number at a time.
     if array.ndim != len(wanted) or any(w not in ("any", n) for n, w in fixed[1:]):
-        shape = ["any", *wanted[1:]] if wanted else wanted
+        shape = ["any", *wanted[1:]]
         has, takes = (f"[{', '.join(map(str, dims))}]" for dims in (array.shape, shape))
         raise DataError(
             f"the array '{port.name}' of '{name}' has the shape {has}, the model takes {takes}",

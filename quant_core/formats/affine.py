@@ -18,6 +18,7 @@ FloatArray = NDArray[np.float32]
 CodeArray = NDArray[np.int32]
 
 _SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
+_LARGEST = float(np.finfo(np.float32).max) * (1.0 - 2.0**-20)
 
 
 def affine_parameters(
@@ -39,13 +40,16 @@ def affine_parameters(
         scale = (hi - lo) / (qmax - qmin)
         safe = np.where(scale > 0, scale, 1.0)
         zero = np.clip(np.rint(qmin - lo / safe), qmin, qmax).astype(np.int32)
-    scale = np.where(scale > 0, np.maximum(scale, _SMALLEST_SCALE), 1.0)
+    # No code may decode to infinity, which float32 would make of the largest numbers.
+    largest = _LARGEST / np.maximum(zero - qmin, qmax - zero)
+    scale = np.where(scale > 0, np.clip(scale, _SMALLEST_SCALE, largest), 1.0)
     return scale.astype(np.float32), zero
 
 
 def quantize(x: ArrayLike, scale: FloatArray, zero_point: CodeArray, number: Format) -> CodeArray:
     """Codes of `x`, as int32. `scale` and `zero_point` broadcast against `x`."""
-    steps = np.rint(np.asarray(x, np.float32) / scale)
+    with np.errstate(over="ignore"):  # far outside the range: clipped below
+        steps = np.rint(np.asarray(x, np.float32) / scale)
     # Clip in float: a value far outside the range would overflow the integer type.
     clipped = np.clip(steps, np.float32(number.qmin) - zero_point, np.float32(number.qmax) - zero_point)
     return np.asarray(clipped + zero_point, np.int32)

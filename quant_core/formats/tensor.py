@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,7 +53,7 @@ def quantize_tensor(values: NDArray[np.float32], axis: int, scheme: Scheme) -> Q
         raise FormatError("the tensor holds NaN or infinite values", "leave this layer in fp32")
     number = scheme.number
     if number.kind == "float":
-        limit = 65504.0 if scheme.format == "fp16" else float(np.finfo(np.float32).max)
+        limit = float(ml_dtypes.finfo(number.storage).max)  # type: ignore[no-untyped-call]
         stored = np.clip(values, -limit, limit).astype(number.storage)
         return QuantizedTensor(scheme, Layout(values.shape, axis, "tensor"), stored)
     if scheme.is_dynamic:

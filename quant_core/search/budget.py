@@ -29,8 +29,10 @@ def choose_under_budget(damage: Matrix, cost: Matrix, budget: float) -> NDArray[
             f"{budget:.0f} bytes cannot be reached, the smallest plan takes {least:.0f}",
             "allow more bytes, or lower formats",
         )
-    # Damages span many decades; scaling by the largest keeps them within the solver's tolerances.
-    worst = max(float(damage[allowed].max()), 1e-30)
+    # Damages span many decades, more than the solver's tolerances. A choice that alone does more damage than
+    # a whole plan that fits is never part of the best one; without these, the largest left sets the unit.
+    allowed &= damage <= _greedy_damage(damage, cost, budget)
+    worst = max(float(damage[allowed].max()), 1e-300)
     objective = np.where(allowed, damage / worst, 0.0).ravel()
     one_per_row = np.kron(np.eye(rows), np.ones(columns))
     scale = max(float(np.abs(cost).max()), 1.0)
@@ -47,6 +49,25 @@ def choose_under_budget(damage: Matrix, cost: Matrix, budget: float) -> NDArray[
     if solution.x is None:
         raise SearchError("no plan was found under this budget", "allow a few more bytes")
     return np.asarray(solution.x.reshape(rows, columns).argmax(axis=1), np.int64)
+
+
+def _greedy_damage(damage: Matrix, cost: Matrix, budget: float) -> float:
+    """Summed damage of a plan that fits: from the cheapest choices, the best swaps per cost as they fit."""
+    rows = np.arange(len(damage))
+    reachable = np.where(np.isfinite(damage), cost, np.inf)
+    # Of equally cheap choices the least damaging.
+    chosen = np.lexsort((damage, reachable), axis=1)[:, 0]
+    room = budget - float(cost[rows, chosen].sum())
+    while True:
+        gain = damage[rows, chosen][:, None] - damage
+        extra = cost - cost[rows, chosen][:, None]
+        fits = np.isfinite(damage) & (gain > 0) & (extra <= room)
+        if not fits.any():
+            return float(damage[rows, chosen].sum())
+        worth = np.where(fits, gain / np.maximum(extra, 1e-9), -np.inf)
+        row, column = divmod(int(worth.argmax()), damage.shape[1])
+        room -= float(extra[row, column])
+        chosen[row] = column
 
 
 def pareto_front(size: Matrix, quality: Matrix) -> NDArray[np.int64]:

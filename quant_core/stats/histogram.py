@@ -60,7 +60,7 @@ class StreamingHistogram:
         """Widen the bins until `low` and `high` have one."""
         if self._exponent is None:
             spread = max(high - low, abs(high) * 1e-6, 1e-30)
-            self._exponent = math.ceil(math.log2(spread / (self.bins - 2)))
+            self._exponent = math.ceil(math.log2(spread / self.bins)) - 1
             self._first = math.floor(low / self.width)
         while True:
             lowest, highest = math.floor(low / self.width), math.floor(high / self.width)

@@ -18,7 +18,7 @@ from quant_core.study.study import Study
 
 FORMATS = ("fp16", "int8", "int4", "int2")
 SAMPLES = 64  # SQNR ranks cells as well on 16 samples as on all
-_TRIES = 8
+_TRIES = 12
 
 CellProgress = Callable[[int, int], None]
 
@@ -91,32 +91,48 @@ class BudgetSearch:
         fixed = Plan(
             "locked", {n: p for n, p in self.start.layers.items() if p.locked}, self.study.graph.file.sha256
         )
-        room = float(max_bytes - self.study.bytes_of(fixed))
+        room, step = float(max_bytes - self.study.bytes_of(fixed)), 16.0
+        best: tuple[Plan, float, int] | None = None
+        seen: set[str] = set()
         for _ in range(_TRIES):
             try:
                 choice = choose_under_budget(table.damage[:, :columns], table.cost[:, :columns], room)
             except SearchError as error:
-                least = self._least(table)
-                share = 100 * least / self.study.graph.file.bytes
-                formats = ", ".join(self.formats)
-                raise SearchError(
-                    f"no plan of {formats} weights has at most {max_bytes} bytes, the smallest has {least}",
-                    f"allow {least} bytes ({share:.1f} % of FP32) or more",
-                ) from error
+                if best is not None:
+                    break
+                raise self._unreachable(table, max_bytes) from error
             plan = self._plan(table, choice, f"at most {max_bytes} bytes")
             size = self.study.bytes_of(plan)
-            if size <= max_bytes:
-                noise = float(table.damage[np.arange(len(choice)), choice].sum())
-                return plan, sqnr_from_power(1.0, noise), size
-            room -= size - max_bytes
-        raise SearchError(f"no plan of at most {max_bytes} bytes was found", "allow a few more bytes")
+            sqnr = sqnr_from_power(1.0, float(table.damage[np.arange(len(choice)), choice].sum()))
+            if size <= max_bytes and (best is None or sqnr > best[1]):
+                best = plan, sqnr, size
+            if plan.key not in seen:
+                seen.add(plan.key)
+                room += max_bytes - size  # room that the sum of layers missed, or took too much
+            elif size <= max_bytes:
+                break
+            else:
+                room, step = room - step, 2 * step
+        if best is None:
+            raise self._unreachable(table, max_bytes)
+        return best
+
+    def _unreachable(self, table: _Table, max_bytes: int) -> SearchError:
+        least = self._least(table)
+        if least <= max_bytes:
+            return SearchError(f"no plan of at most {max_bytes} bytes was found", "allow a few more bytes")
+        share, formats = 100 * least / self.study.graph.file.bytes, ", ".join(self.formats)
+        return SearchError(
+            f"no plan of {formats} weights has at most {max_bytes} bytes, the smallest has {least}",
+            f"allow {least} bytes ({share:.1f} % of FP32) or more",
+        )
 
     def within_bytes(self, max_bytes: int) -> Found:
         """The best plan of at most `max_bytes`, measured.
 
         Single-layer damages say little about how layers at few bits add up, so the program is solved again
-        without the lowest formats, each plan is tried with and without bias correction, and the one that does
-        best on calibration samples is taken.
+        without the lowest formats, one format for all layers is a candidate too, each plan is tried with and
+        without bias correction, and the one that does best on calibration samples is taken.
         """
         candidates: dict[str, tuple[Plan, float, int]] = {}
         for columns in range(len(self.formats) + 1, min(2, len(self.formats)), -1):
@@ -126,15 +142,31 @@ class BudgetSearch:
                 if not candidates:
                     raise
                 break
-            for variant in (plan, plan.with_bias_correction()):
-                if self.study.calibration is not None or variant is plan:
-                    candidates.setdefault(variant.key, (variant, sqnr, size))
+            candidates.setdefault(plan.key, (plan, sqnr, size))
+        for plan, sqnr, size in [*candidates.values(), *self._uniform(max_bytes)]:
+            candidates.setdefault(plan.key, (plan, sqnr, size))
+            if self.study.calibration is not None:
+                corrected = plan.with_bias_correction()
+                candidates.setdefault(corrected.key, (corrected, sqnr, size))
         fitting = [c for c in candidates.values() if self.study.bytes_of(c[0]) <= max_bytes]
         if len(fitting) > 1:
             calibration = self.study.calibration
             fitting.sort(key=lambda c: -self.study.evaluate(c[0], data=calibration).sqnr_db)
         plan, sqnr, size = fitting[0]
         return Found(plan, sqnr, size, self.study.evaluate(plan))
+
+    def _uniform(self, max_bytes: int) -> list[tuple[Plan, float, int]]:
+        """One format for all free layers, the first that fits; with predicted SQNR (dB) and bytes."""
+        table = self._table
+        assert table is not None
+        for column in range(1, len(table.columns)):
+            choice = np.where(np.isfinite(table.damage[:, column]), column, 0)
+            plan = self._plan(table, choice, f"at most {max_bytes} bytes")
+            size = self.study.bytes_of(plan)
+            if size <= max_bytes:
+                noise = float(table.damage[np.arange(len(choice)), choice].sum())
+                return [(plan, sqnr_from_power(1.0, noise), size)]
+        return []
 
     def within_drop(self, points: float) -> Found:
         """The smallest plan that loses at most `points` percentage points of the metric, or of agreement

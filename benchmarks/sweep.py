@@ -1,0 +1,120 @@
+"""What a sweep costs, in FP32 passes over the same samples, beside the plain loop.
+
+    python benchmarks/sweep.py                                        the bundled sample digits-mobile
+    python benchmarks/sweep.py MODEL --data D --samples 500           any model
+    python benchmarks/sweep.py MODEL --data D --formats int8,int4 --quantized weights
+
+Both run in one process, cell by cell in turn, so that whatever slows the machine down slows both. FP32 passes
+run in between. Calibration is done before and counts for neither; nothing is taken from a store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
+
+from benchmarks.plain_loop import PlainLoop, session_of
+from quant_core.engine import CellKey, batch_size, run_all
+from quant_core.graph import inputs_of
+from quant_core.plan import PARTS, cell_precision
+from quant_core.store import Store
+from quant_core.study import Study
+
+PASSES = 15  # FP32 passes, spread over the run
+ALL_WITHIN = 60.0  # seconds; where the plain loop would take longer, it runs a random third of the cells
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="Cost of a sweep beside the plain loop.")
+    parser.add_argument("model", nargs="?", default="sample:digits-mobile")
+    parser.add_argument("--data")
+    parser.add_argument("--calibration")
+    parser.add_argument("--preprocess")
+    parser.add_argument("--samples", type=int)
+    parser.add_argument("--formats", default="int8,int4,int2")
+    parser.add_argument("--quantized", default=",".join(PARTS), help="weights, activations, both")
+    o = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        data = o.data or o.model
+        study = Study.open(o.model, data, o.calibration, o.preprocess, o.samples, Store(Path(folder)))
+        measure(study, o.formats.split(","), tuple(o.quantized.split(",")))
+
+
+def measure(study: Study, formats: list[str], parts: tuple[str, ...]) -> None:
+    """Sweep and plain loop side by side, with FP32 passes in between."""
+    size, data = batch_size(inputs_of(study.graph.file.model)), study.data
+    for _ in data.batches(size):  # images are decoded once
+        pass
+    float_session = session_of(study.graph.file.path.read_bytes())
+    expected = [outputs for outputs, _ in run_all(float_session, data, size)]
+    keys = study.cells(formats, parts)
+    opset = max(_opset(study, key) for key in keys)
+    proto = ir.to_proto(study.graph.at_opset(opset))
+    plain = PlainLoop(study.graph, proto, study.ranges, data, expected, size)
+
+    def float_pass() -> None:
+        for _ in run_all(float_session, data, size):
+            pass
+
+    passes = [seconds(float_pass) for _ in range(3)]
+    in_full = len(keys) * 2 * min(passes) < ALL_WITHIN
+    third = np.random.default_rng(0).permutation(len(keys))[: -(-len(keys) // 3)]
+    chosen = set(keys) if in_full else {keys[i] for i in third}
+    swept, looped, apart = 0.0, 0.0, 0.0
+    cells = study.sweep(keys)
+    for number in range(len(keys)):
+        start = time.perf_counter()
+        cell = next(cells)
+        swept += time.perf_counter() - start
+        if cell.key in chosen:
+            start = time.perf_counter()
+            sqnr = plain.sqnr_db(cell.key)
+            looped += time.perf_counter() - start
+            apart = max(apart, abs(sqnr - cell.quality.sqnr_db))
+        if number % -(-len(keys) // PASSES) == 0:
+            passes.append(seconds(float_pass))
+    one = statistics.median(passes)
+    looped *= len(keys) / len(chosen)
+    on = "all cells" if in_full else f"{len(chosen)} of {len(keys)} cells, drawn at random"
+    layers = len({key.layer for key in keys})
+    print(f"machine          {os.cpu_count()} cores, {platform.machine()}, ONNX Runtime {ort.__version__}")
+    print(f"model            {study.graph.file.name}, N = {len(data)} samples, {size} at a time")
+    print(
+        f"L x B            {layers} layers x {len(keys) / layers:g} = {len(keys)} cells ({', '.join(parts)})"
+    )
+    print(f"one FP32 pass    {one:.4f} s (median of {len(passes)})")
+    print(f"sweep            {swept:.1f} s = {swept / one / len(keys):.2f} x L x B FP32 passes")
+    print(f"plain loop       {looped:.1f} s = {looped / one / len(keys):.2f} x L x B (on {on})")
+    print(f"plain / sweep    {looped / swept:.2f}")
+    print(f"furthest apart   {apart:.4f} dB")
+
+
+def _opset(study: Study, key: CellKey) -> int:
+    precision = cell_precision(study.graph.layer(key.layer), key.format, key.part)
+    activations = precision.activations if precision else None
+    return 13 if activations is None else activations.number.opset
+
+
+def seconds(function: Callable[[], None]) -> float:
+    """How long `function` takes."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()

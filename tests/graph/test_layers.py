@@ -1,0 +1,198 @@
+"""What is found in a graph: layers, shapes, costs, and the reason where one cannot be quantized."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from quant_core.errors import PlanError
+from quant_core.graph import Graph, Layer
+from tests.models import (
+    branching,
+    build,
+    conv_chain,
+    file_of,
+    graph_of,
+    matmul_chain,
+    node,
+    normal,
+    port,
+    tied_language_model,
+    zoo,
+)
+
+
+def layers_of(graph: Graph) -> dict[str, Layer]:
+    return {layer.name: layer for layer in graph.layers}
+
+
+def test_the_layers_of_a_chain_are_listed_in_the_order_of_execution(tmp_path: Path) -> None:
+    graph = graph_of(conv_chain(), tmp_path)
+    rows = [(x.name, x.op, x.shape, x.axis, x.parameters, x.bytes, x.macs) for x in graph.layers]
+    assert rows == [
+        ("first", "Conv", (8, 3, 3, 3), 0, 216, 864, 64 * 216),
+        ("depthwise", "Conv", (8, 1, 3, 3), 0, 72, 288, 64 * 72),
+        ("pointwise", "Conv", (8, 8, 1, 1), 0, 64, 256, 64 * 64),
+        ("classifier", "Gemm", (5, 8), 0, 40, 160, 40),
+    ]
+    assert [x.kind for x in graph.layers] == ["Conv 3x3", "Depthwise 3x3", "Conv 1x1", "Gemm"]
+    assert all(x.reason is None for x in graph.layers)
+    assert graph.quantizable == graph.layers
+
+
+def test_each_kind_of_layer_has_its_output_axis_and_cost(tmp_path: Path) -> None:
+    found = layers_of(graph_of(zoo(), tmp_path))
+    assert {n: (x.axis, x.shape, x.macs) for n, x in found.items()} == {
+        "conv": (0, (6, 2, 3, 3), 6 * 36 * 2 * 9),
+        "deconv": (1, (4, 3, 2, 2), 4 * 36 * 3 * 4),
+        "gemm": (1, (10, 7), 70),
+        "gemm_t": (0, (7, 10), 70),
+        "right": (1, (10, 3), 30),
+        "left": (0, (5, 6), 4 * 5 * 6 * 6),
+        "table": (0, (11, 9), 0),
+    }
+    assert {n: x.input for n, x in found.items()} == {
+        "conv": "image",
+        "deconv": "image",
+        "gemm": "row",
+        "gemm_t": "row",
+        "right": "row",
+        "left": "image",
+        "table": None,
+    }
+    assert (found["left"].weight_input, found["left"].data_input) == (0, 1)
+    assert found["table"].kind == "Embedding"
+
+
+def test_stored_weights_are_given_in_their_stored_shape(tmp_path: Path) -> None:
+    graph = graph_of(matmul_chain(), tmp_path)
+    np.testing.assert_array_equal(graph.weights(graph.layer("on_right")), normal(1, 6, 5))
+    np.testing.assert_array_equal(graph.weights(graph.layer("on_left")), normal(2, 3, 4))
+
+
+def test_layers_that_read_one_stored_tensor_are_tied(tmp_path: Path) -> None:
+    found = layers_of(graph_of(tied_language_model(), tmp_path))
+    assert found["embedding"].tensor == found["head"].tensor == "table"
+    assert found["embedding"].tied == ("head",)
+    assert found["head"].tied == ("embedding",)
+    assert found["projection"].tied == ()
+    # The output channels of the head are the rows of the table, in front of the Transpose.
+    assert (found["embedding"].axis, found["head"].axis) == (0, 0)
+
+
+def test_an_unknown_layer_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match="'conv_9'"):
+        graph_of(conv_chain(), tmp_path).layer("conv_9")
+
+
+def refused(nodes: list, weights: dict, tmp_path: Path, *outputs: str) -> dict[str, str | None]:  # type: ignore[type-arg]
+    """The reason of each layer of a model with the input `x` [N, 4]."""
+    model = build(nodes, [port("x", "N", 4)], [port(name, "a", "b") for name in outputs], weights)
+    for output in model.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    file = file_of(model, tmp_path)
+    return {x.name: None if x.reason is None else x.reason.text for x in Graph(file, file.model).layers}
+
+
+def test_a_product_of_two_activations_says_so(tmp_path: Path) -> None:
+    nodes = [
+        node("Transpose", ["x"], ["t"], name="turn"),
+        node("MatMul", ["x", "t"], ["y"], name="scores"),
+    ]
+    assert "both inputs are activations" in str(refused(nodes, {}, tmp_path, "y")["scores"])
+
+
+def test_computed_weights_say_so(tmp_path: Path) -> None:
+    nodes = [
+        node("Relu", ["x"], ["r"], name="relu"),
+        node("Gemm", ["x", "r"], ["y"], name="product", transB=1),
+    ]
+    assert "computed" in str(refused(nodes, {}, tmp_path, "y")["product"])
+
+
+def test_a_vector_says_so(tmp_path: Path) -> None:
+    nodes = [node("MatMul", ["x", "v"], ["y"], name="dot")]
+    assert "vector" in str(refused(nodes, {"v": normal(1, 4)}, tmp_path, "y")["dot"])
+
+
+def test_empty_weights_say_so(tmp_path: Path) -> None:
+    nodes = [node("MatMul", ["x", "v"], ["y"], name="nothing")]
+    assert "empty" in str(refused(nodes, {"v": normal(1, 4, 0)}, tmp_path, "y")["nothing"])
+
+
+def test_half_precision_weights_say_how_they_are_stored(tmp_path: Path) -> None:
+    nodes = [
+        node("Cast", ["x"], ["h"], name="cast", to=TensorProto.FLOAT16),
+        node("MatMul", ["h", "v"], ["y"], name="half"),
+    ]
+    assert "float16" in str(refused(nodes, {"v": normal(1, 4, 4).astype(np.float16)}, tmp_path, "y")["half"])
+
+
+def test_quantized_weights_say_so(tmp_path: Path) -> None:
+    weights = {
+        "q": np.ones((4, 4), np.int8),
+        "s": np.float32(0.1),
+        "xs": np.float32(0.1),
+        "xz": np.uint8(0),
+        "qz": np.int8(0),
+    }
+    nodes = [
+        node("DequantizeLinear", ["q", "s"], ["w"], name="decode"),
+        node("MatMul", ["x", "w"], ["y"], name="decoded"),
+        node("QuantizeLinear", ["x", "xs", "xz"], ["xq"], name="encode"),
+        node("QLinearMatMul", ["xq", "xs", "xz", "q", "s", "qz", "xs", "xz"], ["z"], name="integer"),
+    ]
+    reasons = refused(nodes, {k: np.asarray(v) for k, v in weights.items()}, tmp_path, "y", "z")
+    assert "already quantized" in str(reasons["decoded"])
+    assert "already quantized" in str(reasons["integer"])
+
+
+def test_recurrent_layers_say_so(tmp_path: Path) -> None:
+    nodes = [
+        node("Unsqueeze", ["x", "axis"], ["u"], name="unsqueeze"),
+        node("LSTM", ["u", "w", "r"], ["y"], name="memory", hidden_size=2),
+    ]
+    weights = {"axis": np.array([1]), "w": normal(1, 1, 8, 4), "r": normal(2, 1, 8, 2)}
+    assert "LSTM" in str(refused(nodes, weights, tmp_path, "y")["memory"])
+
+
+def test_layers_inside_a_body_are_listed_with_their_reason(tmp_path: Path) -> None:
+    found = layers_of(graph_of(branching(), tmp_path))
+    assert set(found) == {"conv", "gemm", "inside"}
+    assert "body of a If" in str(found["inside"].reason) or "body of an If" in str(found["inside"].reason)
+    assert found["conv"].reason is None
+
+
+def test_every_reason_names_its_node(tmp_path: Path) -> None:
+    inside = layers_of(graph_of(branching(), tmp_path))["inside"]
+    assert inside.reason is not None
+    assert inside.reason.node == "inside"
+
+
+def test_a_gather_of_indices_or_of_another_axis_is_no_layer(tmp_path: Path) -> None:
+    nodes = [
+        node("Shape", ["x"], ["s"], name="shape"),
+        node("Gather", ["s", "zero"], ["n"], name="pick"),
+        node("Gather", ["x", "zero"], ["c"], name="column", axis=1),
+        node("Gather", ["w", "n"], ["o"], name="other_axis", axis=1),
+    ]
+    weights = {"zero": np.array(0), "w": normal(1, 3, 3)}
+    assert refused(nodes, weights, tmp_path, "c", "o") == {}
+
+
+def test_other_domains_are_left_alone(tmp_path: Path) -> None:
+    custom = helper.make_node("Conv", ["x", "w"], ["y"], name="custom", domain="example")
+    model = build([custom], [port("x", "N", 4)], [port("y", "N", 4)], {"w": normal(1, 4, 4)})
+    model.opset_import.append(helper.make_opsetid("example", 1))
+    file = file_of(model, tmp_path)
+    assert Graph(file, file.model).layers == ()
+
+
+def test_macs_count_one_sample_where_the_batch_is_free(tmp_path: Path) -> None:
+    """Positions of unknown length count once."""
+    free = layers_of(graph_of(tied_language_model(), tmp_path))
+    assert free["projection"].macs == 70 * 70
+    assert free["head"].macs == 70 * 12
