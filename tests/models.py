@@ -237,22 +237,22 @@ def node_of(model: onnx.ModelProto, name: str) -> onnx.NodeProto:
     return next(n for n in model.graph.node if n.name == name)
 
 
-def only(model: onnx.ModelProto, tensor: str) -> onnx.ModelProto:
-    """The part of `model` that computes `tensor` from stored tensors alone."""
+def only(model: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelProto:
+    """The part of `model` that computes `tensors` from stored tensors alone."""
     producers = {out: n for n in model.graph.node for out in n.output}
     needed: list[onnx.NodeProto] = []
-    wanted = [tensor]
+    wanted = list(tensors)
     while wanted:
         producer = producers.get(wanted.pop())
         if producer is not None and producer not in needed:
             needed.append(producer)
             wanted += producer.input
     nodes = [n for n in model.graph.node if n in needed]
-    read = {name for n in nodes for name in n.input} | {tensor}
-    part = helper.make_graph(
-        nodes, "part", [], [port(tensor, "a")], [t for t in model.graph.initializer if t.name in read]
-    )
-    part.output[0].type.tensor_type.ClearField("shape")
+    read = {name for n in nodes for name in n.input} | set(tensors)
+    stored = [t for t in model.graph.initializer if t.name in read]
+    part = helper.make_graph(nodes, "part", [], [port(name, "a") for name in tensors], stored)
+    for output in part.output:
+        output.type.tensor_type.ClearField("shape")
     return helper.make_model(part, opset_imports=model.opset_import, ir_version=model.ir_version)
 
 

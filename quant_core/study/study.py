@@ -230,6 +230,8 @@ class Study:
 
     def cells(self, formats: list[str], parts: tuple[str, ...] = PARTS) -> list[CellKey]:
         """The cells that apply, in the order of execution. FormatError for an unknown format."""
+        if not formats:
+            raise FormatError("no format is named", "name some, as in int8,int4")
         for name in formats:
             if get_format(name).name == "fp32":
                 raise FormatError("a sweep of fp32 measures nothing", "choose lower formats")

@@ -12,7 +12,7 @@ from onnx import TensorProto
 from onnx.reference import ReferenceEvaluator
 
 from quant_core.formats import FORMATS, Scheme, quantize_tensor
-from quant_core.graph import Graph, Layer
+from quant_core.graph import Graph
 from quant_core.lower import DECODERS, WeightCache, lower, to_bytes
 from quant_core.plan import Plan, Precision
 from tests.models import (
@@ -40,37 +40,31 @@ def lowered(graph: Graph, plan: Plan, decoder: str = "cast") -> onnx.ModelProto:
     return proto_of(to_bytes(lower(WeightCache(graph), plan, fixed_range(), None, decoder)))
 
 
-def seen_by(model: onnx.ModelProto, layer: Layer) -> str:
-    """The tensor that `layer` reads its weights from."""
-    return node_of(model, layer.name).input[layer.weight_input]
-
-
-def reference(part: onnx.ModelProto) -> np.ndarray:
-    """What the ONNX reference decodes. It has DequantizeLinear from opset 19 on only."""
+def check_decoded(graph: Graph, scheme: Scheme, model: onnx.ModelProto) -> None:
+    """Holds what each layer reads to NumPy, by ONNX Runtime and by the ONNX reference."""
+    layers = graph.quantizable
+    part = only(model, [node_of(model, x.name).input[x.weight_input] for x in layers])
+    by_runtime = simulate(part, {})
+    # The reference has DequantizeLinear from opset 19 on only.
     part.opset_import[0].version = max(21, part.opset_import[0].version)
-    return np.asarray(ReferenceEvaluator(part).run(None, {})[0])
+    by_reference = ReferenceEvaluator(part).run(None, {})
+    for layer, *found in zip(layers, by_runtime, by_reference, strict=True):
+        ours = quantize_tensor(graph.weights(layer), layer.axis, scheme).decode()
+        for decoded in found:
+            np.testing.assert_array_equal(decoded.view(np.int32), ours.view(np.int32), err_msg=layer.name)
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize("scheme", SCHEMES, ids=str)
 def test_decoded_weights_equal_numpy_to_the_bit(zoo_graph: Graph, scheme: Scheme, decoder: str) -> None:
-    model = lowered(zoo_graph, plan_of(zoo_graph, Precision(scheme)), decoder)
-    for layer in zoo_graph.quantizable:
-        ours = quantize_tensor(zoo_graph.weights(layer), layer.axis, scheme).decode()
-        part = only(model, seen_by(model, layer))
-        for decoded in (simulate(part, {})[0], reference(part)):
-            np.testing.assert_array_equal(decoded.view(np.int32), ours.view(np.int32), err_msg=layer.name)
+    check_decoded(zoo_graph, scheme, lowered(zoo_graph, plan_of(zoo_graph, Precision(scheme)), decoder))
 
 
 @pytest.mark.parametrize("scheme", [s for s in SCHEMES if s.number.kind == "integer"], ids=str)
 def test_beside_quantized_activations_too(zoo_graph: Graph, scheme: Scheme) -> None:
     """int8 codes are then stored as uint8, which kernels that saturate need; the values are the same."""
     precision = Precision(scheme, Scheme("uint8", "tensor", False))
-    model = lowered(zoo_graph, plan_of(zoo_graph, precision))
-    for layer in zoo_graph.quantizable:
-        ours = quantize_tensor(zoo_graph.weights(layer), layer.axis, scheme).decode()
-        decoded = simulate(only(model, seen_by(model, layer)), {})[0]
-        np.testing.assert_array_equal(decoded.view(np.int32), ours.view(np.int32), err_msg=layer.name)
+    check_decoded(zoo_graph, scheme, lowered(zoo_graph, plan_of(zoo_graph, precision)))
 
 
 @pytest.mark.parametrize(("activations", "kind"), [("uint8", "UINT8"), ("int8", "UINT8"), ("uint16", "INT8")])

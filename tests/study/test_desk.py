@@ -110,7 +110,7 @@ def test_every_weight_is_in_the_histogram_and_the_grid_is_what_decodes(
     weights, tensor = study.graph.weights(layer), study.quantized(layer, scheme)
     for channel in (None, 3):
         drawn = weight_histogram(study, layer, scheme, channel)
-        assert drawn.counts.sum() == weights.size if channel is None else weights[3].size
+        assert drawn.counts.sum() == (weights.size if channel is None else weights[3].size)
         assert len(drawn.edges) == len(drawn.counts) + 1
         assert drawn.grid is not None and len(drawn.grid) == 16
         if not drawn.steps:
