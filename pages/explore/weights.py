@@ -133,7 +133,7 @@ def _summary(study: Study, state: State) -> None:
 
 def _formats(study: Study, state: State) -> None:
     st.subheader("Every format side by side", anchor=False)
-    table = format_errors(study, study.graph.layer(state.layer)).reset_index(drop=True)
+    table = format_errors(study, study.graph.layer(state.layer))
     st.dataframe(
         table,
         hide_index=True,

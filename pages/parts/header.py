@@ -93,6 +93,7 @@ def _quality(
         if forecast is None:
             return [*waiting, Number("SQNR", text.HOLLOW, note)]
         return [*waiting, Number("SQNR", f"{text.HOLLOW} {text.decibel(forecast)}", "predicted")]
+    how = evaluation.execution if state.plan.quantized else "prepared graph"
     quality = Number("Quality", "–", "no labels")
     if evaluation.metric is not None and evaluation.metric_fp32 is not None:
         change = 100 * (evaluation.metric - evaluation.metric_fp32)
@@ -102,9 +103,7 @@ def _quality(
     return [
         quality,
         Number("Agreement", text.percent(evaluation.agreement), "with FP32"),
-        Number(
-            "SQNR", text.decibel(evaluation.sqnr_db), f"{evaluation.execution}, {evaluation.samples} samples"
-        ),
+        Number("SQNR", text.decibel(evaluation.sqnr_db), f"{how}, {evaluation.samples} samples"),
     ]
 
 

@@ -104,7 +104,7 @@ def format_errors(study: Study, layer: Layer) -> pd.DataFrame:
     """The weights of `layer` in each of the compared schemes.
 
     Columns: format, granularity, symmetric, range, bits_per_weight (scales and zero points included), bytes,
-    sqnr_db, worst_error. The scheme object is the index."""
+    sqnr_db, worst_error."""
     weights = study.graph.weights(layer)
     rows = []
     for scheme in COMPARED:
@@ -120,7 +120,9 @@ def format_errors(study: Study, layer: Layer) -> pd.DataFrame:
                 "worst_error": float(np.abs(decoded - weights).max(initial=0.0)),
             }
         )
-    return pd.DataFrame(rows, index=pd.Index(COMPARED, name="scheme"))
+    table = pd.DataFrame(rows)
+    # Where a channel is too small for groups, two schemes are one.
+    return table.drop_duplicates(["format", "granularity", "symmetric", "range"], ignore_index=True)
 
 
 def weight_summary(study: Study, layer: Layer) -> dict[str, float]:
