@@ -123,6 +123,18 @@ def zoo() -> onnx.ModelProto:
     return model
 
 
+def two_in_a_row(op: str) -> onnx.ModelProto:
+    """Two layers one after the other, so that quantized values stand on both sides of the first.
+
+    `x` to `y`, both [N, 8, 4, 4] for convolutions, else [N, 8].
+    """
+    nodes = [node(op, ["x", "w1"], ["a"], name="one"), node(op, ["a", "w2"], ["y"], name="two")]
+    shape = (8, 8, 1, 1) if op.startswith("Conv") else (8, 8)
+    weights = {"w1": normal(1, *shape), "w2": normal(2, *shape)}
+    size = ("N", 8, 4, 4) if op.startswith("Conv") else ("N", 8)
+    return build(nodes, [port("x", *size)], [port("y", *size)], weights)
+
+
 def matmul_chain() -> onnx.ModelProto:
     """A product with stored weights on the right, then one with them on the left.
 

@@ -89,7 +89,7 @@ def test_every_layer_is_found_and_batch_norm_folded_with_proof(opened: Open, nam
     assert all(p is not None and p > 100 for p in proofs)
 
 
-@pytest.mark.parametrize("name", ["keywords", "resnet20"])
+@pytest.mark.parametrize("name", ["keywords", pytest.param("resnet20", marks=slow)])
 def test_shipped_int8_is_close_to_simulated(opened: Open, name: str) -> None:
     """Kernels of 8-bit products must not saturate."""
     study = opened(name, 200)

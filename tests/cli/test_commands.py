@@ -247,17 +247,10 @@ def test_hostile_names_reach_no_terminal_as_they_are(cli: Command, tmp_path: Pat
 
 
 def test_the_module_is_a_program(repo: Path) -> None:
-    command = [sys.executable, "-m", "quant_core"]
-    done = subprocess.run(
-        [*command, "inspect", "nowhere.onnx", "--json"], cwd=repo, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-m", "quant_core", "inspect", "nowhere.onnx", "--json"]
+    done = subprocess.run(command, cwd=repo, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1
-    listed = subprocess.run(
-        [*command, "samples", "--json"], cwd=repo, capture_output=True, text=True, check=False
-    )
-    assert listed.returncode == 0
-    assert len(json.loads(listed.stdout)) == 2
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -97,6 +97,7 @@ def test_more_bits_are_never_worse(method: str, granularity: str, symmetric: boo
 @pytest.mark.parametrize("symmetric", [True, False], ids=["symmetric", "asymmetric"])
 @settings(max_examples=15, deadline=None)
 @given(values=weights, granularity=st.sampled_from(GRANULARITIES))
+@example(values=np.array([[-99.45842, 53.107857]], np.float32), granularity="tensor")
 def test_the_mse_range_never_has_more_squared_error_than_minmax(
     name: str, symmetric: bool, values: NDArray[np.float32], granularity: str
 ) -> None:

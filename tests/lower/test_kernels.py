@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from quant_core.formats import FORMATS, Scheme, sqnr_db
@@ -9,7 +11,7 @@ from quant_core.graph import Graph, inputs_of
 from quant_core.lower import DECODERS, WeightCache, lower, to_bytes
 from quant_core.plan import Precision
 from quant_core.prepare import generate_inputs
-from tests.models import fixed_range, plan_of, run, simulate
+from tests.models import fixed_range, graph_of, plan_of, run, simulate, two_in_a_row
 
 INTEGERS = [f.name for f in FORMATS.values() if f.kind == "integer"]
 ACTIVATIONS = {
@@ -34,6 +36,15 @@ def test_weights_beside_activations(zoo_graph: Graph, weights: str | None, activ
     scheme = None if weights is None else Scheme(weights, "channel", False)
     found = apart(zoo_graph, Precision(scheme, ACTIVATIONS[activations]))
     assert {name: db for name, db in found.items() if db < 60} == {}
+
+
+@pytest.mark.parametrize("activations", ACTIVATIONS)
+@pytest.mark.parametrize("weights", ["int8", "uint8", "int4", "int2"])
+def test_layer_after_layer(tmp_path: Path, weights: str, activations: str) -> None:
+    """Kernels that also give quantized values. A value may fall to the other side of a rounding."""
+    precision = Precision(Scheme(weights, "channel", False), ACTIVATIONS[activations])
+    for op in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
+        assert apart(graph_of(two_in_a_row(op), tmp_path), precision)["y"] > 45, op
 
 
 @pytest.mark.parametrize("granularity", ["tensor", "channel", "group:4"])

@@ -15,17 +15,15 @@ from quant_core.graph import Graph
 from quant_core.lower import WeightCache, lower, to_bytes
 from quant_core.plan import Plan, Precision
 from tests.models import (
-    build,
     fixed_range,
     graph_of,
-    node,
     node_of,
     normal,
     plan_of,
-    port,
     proto_of,
     run,
     simulate,
+    two_in_a_row,
 )
 
 Floats = NDArray[np.float32]
@@ -150,15 +148,6 @@ def test_a_dynamic_range_is_that_of_the_batch(zoo_graph: Graph) -> None:
     assert sqnr_db(expected, simulate(model, given)[position]) > 110
 
 
-def two_of(op: str) -> onnx.ModelProto:
-    """Two layers one after the other, so that quantized values stand on both sides of the first."""
-    nodes = [node(op, ["x", "w1"], ["a"], name="one"), node(op, ["a", "w2"], ["y"], name="two")]
-    shape = (8, 8, 1, 1) if op.startswith("Conv") else (8, 8)
-    weights = {"w1": normal(1, *shape), "w2": normal(2, *shape)}
-    size = ("N", 8, 4, 4) if op.startswith("Conv") else ("N", 8)
-    return build(nodes, [port("x", *size)], [port("y", *size)], weights)
-
-
 @pytest.mark.parametrize("op", ["Conv", "ConvTranspose", "Gemm", "MatMul"])
 @pytest.mark.parametrize("weights", [None, "fp16"])
 @pytest.mark.parametrize("activations", ["uint8", "int8", "uint16"])
@@ -166,7 +155,7 @@ def test_float_weights_between_quantized_activations_stay_float_as_shipped(
     op: str, weights: str | None, activations: str, tmp_path: Path
 ) -> None:
     """ONNX Runtime must not round them to int8 by itself; see `guard_float_weights`."""
-    graph = graph_of(two_of(op), tmp_path)
+    graph = graph_of(two_in_a_row(op), tmp_path)
     scheme = None if weights is None else Scheme(weights)
     plan = plan_of(graph, Precision(scheme, Scheme(activations, "tensor", False)))
     model = to_bytes(lower(WeightCache(graph), plan, fixed_range(-9, 9)))

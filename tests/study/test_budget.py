@@ -82,6 +82,7 @@ def test_the_samples_evaluated_have_no_part_in_the_choice(open_study: Open) -> N
     assert plans[0].layers == plans[1].layers
 
 
+@pytest.mark.slow
 def test_a_drop_is_kept_and_a_larger_one_gives_a_smaller_file(open_study: Open) -> None:
     search = BudgetSearch(open_study(samples=200))
     found = {points: search.within_drop(points).evaluation for points in (0.5, 10.0)}
