@@ -53,9 +53,8 @@ def mse_range(rows: Rows, number: Format, symmetric: bool, counts: Rows | None =
     large values pays for a finer step. Source: Banner et al. 2019, "Post training 4-bit quantization of
     convolutional networks", section 2, which minimises the same sum in closed form for assumed distributions;
     here the data are summed."""
-    peak = np.abs(rows).max(axis=1, initial=0.0).astype(np.float64)
-    peak = np.where(peak > 0, peak, 1.0)
-    # Squares of very large or small numbers leave float32; the search does not depend on the unit.
+    # Squares of very large or small numbers leave float32. A power of two as the unit changes no rounding.
+    peak = np.ldexp(1.0, np.frexp(np.abs(rows).max(axis=1, initial=0.0).astype(np.float64))[1])
     rows = (rows / peak[:, None]).astype(np.float32)
     low = np.minimum(rows.min(axis=1), 0).astype(np.float64)
     high = np.maximum(rows.max(axis=1), 0).astype(np.float64)
