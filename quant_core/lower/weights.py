@@ -7,7 +7,7 @@ Two decoders give the same values to the bit:
 Where 8-bit activations meet int8 weights, the codes are stored as uint8 with the zero point 128 higher
 (`unsigned`): the same values to the bit. ONNX Runtime's uint8 x int8 kernels for x86 without VNNI add pairs
 of products in 16 bits and saturate without a word. Measured with 1.31 on AVX2, int8 weights against uint8
-weights as shipped, each 0.1 dB or less from simulated where unsigned: keywords -2.8 against 28.4 dB,
+weights as shipped, each 0.2 dB or less from simulated where unsigned: keywords -2.8 against 28.4 dB,
 MobileNet v1 7.0 against 17.0 dB. The price is
 speed, and depends on the machine: `compare` gives the ratio.
 """
