@@ -45,9 +45,11 @@ def main() -> None:
         _tools(state, study)
         _notice(state)
         progress = st.container()
-        shown = cells[state.part]
-        matrix(study, state.plan, state.part, shown, state.layer, theme(), lambda e: _apply(e, state, study))
-        download(cells[state.part], state.part)
+        shown = cells[state.view.part]
+        matrix(
+            study, state.plan, state.view.part, shown, state.layer, theme(), lambda e: _apply(e, state, study)
+        )
+        download(cells[state.view.part], state.view.part)
     with right:
         tradeoff_place = st.container(border=True)
         layer_panel(state, study, cells["weights"])
@@ -67,13 +69,12 @@ def _tools(state: State, study: Study) -> None:
         chosen = st.segmented_control(
             "Part",
             list(_PARTS),
-            default=state.part,
+            default=state.view.part,
             format_func=_PARTS.__getitem__,
             label_visibility="collapsed",
         )
-        if chosen and chosen != state.part:
-            state.part = chosen
-            state.save()
+        if chosen and chosen != state.view.part:
+            state.look(part=chosen)
             st.rerun()
         with st.popover("Presets", icon=":material/tune:"):
             st.caption("A preset sets every layer that is not locked.")
@@ -95,7 +96,7 @@ def _tools(state: State, study: Study) -> None:
             state.take(state.plan.with_bias_correction(correct))
             state.save()
             st.rerun()
-    if state.part == "activations" and study.calibration is None:
+    if state.view.part == "activations" and study.calibration is None:
         st.info(
             "Activations need calibration samples; open the data with some set aside.", icon=":material/info:"
         )
@@ -143,15 +144,14 @@ def _apply(event: Event, state: State, study: Study) -> None:
     state.notice = ""
     try:
         if event.kind == "select":
-            state.layer = study.graph.layer(event.layer).name
-            state.save()
+            state.select(study.graph.layer(event.layer).name)
         elif event.kind == "lock":
             state.take(toggle_lock(state.plan, study.graph.layer(event.layer).name))
         elif event.kind in ("cell", "column"):
             every = [layer.name for layer in study.graph.quantizable]
             layers = [event.layer] if event.kind == "cell" else every
-            plan, refused = choose(study, state.plan, layers, state.part, event.format)
-            state.layer = event.layer or state.layer
+            plan, refused = choose(study, state.plan, layers, state.view.part, event.format)
+            state.select(event.layer or state.layer)
             more = f"; and {len(refused) - 3} more" if len(refused) > 3 else ""
             state.notice = f"Left as they were: {'; '.join(refused[:3])}{more}." if refused else ""
             _take(state, plan)

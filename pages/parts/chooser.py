@@ -6,9 +6,9 @@ import streamlit as st
 
 from pages.parts import text
 from pages.parts.opening import calm, open_study
-from pages.parts.state import Source, State
+from pages.parts.state import State
 from quant_core.errors import QuantscopeError
-from quant_core.study import samples
+from quant_core.study import Source, samples
 
 _PREPROCESS = {
     None: "The data is .npz, as the model takes it",

@@ -14,10 +14,6 @@ def layer_picker(state: State, study: Study) -> None:
     kinds = {layer.name: layer.kind for layer in study.graph.quantizable}
     at = names.index(state.layer)
 
-    def select(name: str) -> None:
-        state.layer = name
-        state.save()
-
     st.session_state["layer-picker"] = state.layer
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
@@ -25,17 +21,17 @@ def layer_picker(state: State, study: Study) -> None:
             names,
             key="layer-picker",
             format_func=lambda n: f"{n}  ({kinds[n]})",
-            on_change=lambda: select(st.session_state["layer-picker"]),
+            on_change=lambda: state.select(st.session_state["layer-picker"]),
             width=420,
         )
         st.button(
             "Previous",
             icon=":material/chevron_left:",
             disabled=at == 0,
-            on_click=select,
+            on_click=state.select,
             args=(names[max(at - 1, 0)],),
         )
         st.button(
             "Next", icon=":material/chevron_right:", disabled=at == len(names) - 1,
-            on_click=select, args=(names[min(at + 1, len(names) - 1)],),
+            on_click=state.select, args=(names[min(at + 1, len(names) - 1)],),
         )  # fmt: skip

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import streamlit as st
 
 from pages.parts import text
-from pages.parts.state import Source, State, current
+from pages.parts.state import State, current
 from quant_core.errors import QuantscopeError
-from quant_core.study import Study, check_layer
+from quant_core.study import Source, Study, check_layer
 
 
 def opened() -> tuple[State, Study]:
@@ -18,6 +16,7 @@ def opened() -> tuple[State, Study]:
     try:
         study = open_study(state.source)
         state.layer = check_layer(study, state.layer)
+        state.show_in_url()
     except QuantscopeError as error:
         calm(error)
         if st.button("Open the default sample", icon=":material/restart_alt:"):
@@ -29,16 +28,15 @@ def opened() -> tuple[State, Study]:
 
 def open_study(source: Source) -> Study:
     """The study of `source`, kept while its files do not change."""
-    stamps = tuple(_stamp(p) for p in (source.model, source.data, source.calibration))
-    return _open(source, stamps)
+    return _open(source, source.stamps)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Opening the model and its data")
 def _open(source: Source, stamps: tuple[float, ...]) -> Study:
-    return Study.open(source.model, source.data, source.calibration, source.preprocess, source.samples)
+    return source.open()
 
 
-def calm(error: QuantscopeError) -> None:
+def calm(error: QuantscopeError | str) -> None:
     """One plain sentence in a box; what was done before stays."""
     st.warning(text.name(str(error)), icon=":material/info:")
 
@@ -46,10 +44,3 @@ def calm(error: QuantscopeError) -> None:
 def theme() -> str:
     """The theme the browser shows: light or dark."""
     return st.context.theme.type or "light"
-
-
-def _stamp(reference: str | None) -> float:
-    try:
-        return Path(reference).stat().st_mtime if reference and ":" not in reference[:7] else 0.0
-    except OSError:
-        return 0.0

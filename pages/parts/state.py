@@ -1,5 +1,5 @@
-"""The one typed place for everything a window keeps between reruns. The URL carries its id, the store its
-content.
+"""The one typed place for everything a window keeps between reruns. The store has its content, the URL carries
+its id, the selected layer and the overlay.
 """
 
 from __future__ import annotations
@@ -10,27 +10,14 @@ from typing import Any
 import streamlit as st
 
 from quant_core.errors import QuantscopeError
+from quant_core.formats import FORMATS, Scheme
 from quant_core.plan import Plan
-from quant_core.study import DEFAULT, Evaluation, load_session, new_session_id, save_session
+from quant_core.study import Evaluation, Source, load_session, new_session_id, save_session
 
 _SLOT = "quantscope"
+_SHOWN = "quantscope-url"
 _HISTORY = 200  # plans that undo reaches back
-
-
-@dataclass(frozen=True)
-class Source:
-    """What is open: references as the command line takes them."""
-
-    model: str = f"sample:{DEFAULT}"
-    data: str | None = f"sample:{DEFAULT}"
-    calibration: str | None = None
-    preprocess: str | None = None
-    samples: int | None = None
-
-    @property
-    def is_sample(self) -> bool:
-        """Whether a bundled sample is open."""
-        return self.model.startswith("sample:")
+COMPARED = 4  # plans side by side at most
 
 
 @dataclass(frozen=True)
@@ -39,6 +26,28 @@ class Measured:
 
     plan: Plan
     evaluation: Evaluation
+
+
+@dataclass(frozen=True)
+class View:
+    """How pages show things: which part of a layer, the colour of the graph, the grid over histograms, and the
+    order of the sensitivity table.
+    """
+
+    part: str = "weights"
+    colour: str = "bits"
+    overlay: str = ""  # the format whose grid is drawn; empty: what the plan in hand has
+    granularity: str = "channel"
+    symmetric: bool = True
+    range: str = "minmax"
+    channel: int | None = None
+    measure: str = "sqnr_db"
+    order: str = "model"
+    folded: bool = True
+
+    def scheme(self) -> Scheme:
+        """The scheme of the overlay."""
+        return Scheme(self.overlay or "int8", self.granularity, self.symmetric, self.range)
 
 
 @dataclass
@@ -50,10 +59,12 @@ class State:
     history: list[Plan] = field(default_factory=lambda: [Plan()])
     position: int = 0
     layer: str = ""
-    part: str = "weights"
+    view: View = field(default_factory=View)
     budget: float = 20.0
     correct: bool = False
     measured: dict[str, Measured] = field(default_factory=dict)
+    compared: list[str] = field(default_factory=list)  # keys of measured plans, side by side on Compare
+    asked: list[str] = field(default_factory=list)  # long work the user asked for on a model of their own
     notice: str = ""
 
     @property
@@ -91,6 +102,20 @@ class State:
             self.correct = any(p.bias_correction for p in self.plan.layers.values())
         self.save()
 
+    def select(self, layer: str) -> None:
+        """Make `layer` the selected one, on every page."""
+        if layer != self.layer:
+            self.layer = layer
+            self.view = replace(self.view, channel=None)
+            self.save()
+
+    def look(self, **changes: Any) -> None:
+        """Change how pages show things."""
+        view = replace(self.view, **changes)
+        if view != self.view:
+            self.view = view
+            self.save()
+
     def keep(self, plan: Plan, evaluation: Evaluation) -> None:
         """Remember a measured plan for the trade-off plot."""
         if plan.key not in self.measured:
@@ -108,10 +133,21 @@ class State:
         """Keep the content under the id, so that the link brings it back."""
         save_session(self.id, _record(self))
 
+    def show_in_url(self) -> None:
+        """Let the address bar say what is open."""
+        wanted = {"study": self.id, "layer": self.layer, "overlay": self.view.overlay}
+        wanted = {name: value for name, value in wanted.items() if value}
+        if st.query_params.to_dict() != wanted:
+            st.query_params.from_dict(wanted)
+        st.session_state[_SHOWN] = wanted
+
 
 def current() -> State:
-    """The state of this window: the one it has, else the one its link names, else a fresh one."""
-    wanted = st.query_params.get("study", "")
+    """The state of this window: the one it has, else the one its link names, else a fresh one.
+
+    Where the address bar names a layer or an overlay that this window did not write there itself, it wins."""
+    asked = st.query_params.to_dict()
+    wanted = asked.get("study", "")
     state: State | None = st.session_state.get(_SLOT)
     if state is None or (wanted and wanted != state.id):
         record = load_session(wanted) if wanted else None
@@ -119,8 +155,11 @@ def current() -> State:
         st.session_state[_SLOT] = state
         if record is None:
             state.save()
-    if wanted != state.id:
-        st.query_params["study"] = state.id
+    shown = st.session_state.get(_SHOWN, {})
+    if asked.get("layer") and asked["layer"] != shown.get("layer"):
+        state.select(asked["layer"])
+    if asked.get("overlay") in FORMATS and asked["overlay"] != shown.get("overlay"):
+        state.look(overlay=asked["overlay"])
     return state
 
 
@@ -130,9 +169,11 @@ def _record(state: State) -> dict[str, Any]:
         "history": [plan.to_json() for plan in state.history],
         "position": state.position,
         "layer": state.layer,
-        "part": state.part,
+        "view": asdict(state.view),
         "budget": state.budget,
         "correct": state.correct,
+        "compared": state.compared,
+        "asked": state.asked,
         "measured": [
             {"plan": m.plan.to_json(), "evaluation": asdict(m.evaluation)} for m in state.measured.values()
         ],
@@ -144,12 +185,14 @@ def _restored(identity: str, record: dict[str, Any]) -> State:
     try:
         state = replace(
             state,
-            source=Source(**record["source"]),
+            source=Source.from_record(record["source"]),
             history=[Plan.from_json(p) for p in record["history"]] or [Plan()],
             layer=str(record["layer"]),
-            part=str(record["part"]),
+            view=View(**record["view"]),
             budget=float(record["budget"]),
             correct=bool(record["correct"]),
+            compared=[str(key) for key in record["compared"]],
+            asked=[str(what) for what in record["asked"]],
         )
         state.position = min(max(int(record["position"]), 0), len(state.history) - 1)
         for entry in record["measured"]:

@@ -6,6 +6,8 @@ import plotly.graph_objects as go
 
 from quant_core.figures.palette import palette
 
+Figure = go.Figure
+
 FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 
 
@@ -31,3 +33,8 @@ def styled(figure: go.Figure, theme: str | None, height: int, x: str, y: str) ->
         dragmode="zoom",
     )
     return figure
+
+
+def page_of(figure: go.Figure) -> bytes:
+    """`figure` as a page of HTML that holds everything it needs, UTF-8."""
+    return str(figure.to_html(include_plotlyjs=True, full_html=True)).encode()

@@ -20,6 +20,7 @@ from quant_core.study.desk import (
 from quant_core.study.open import open_model, open_samples
 from quant_core.study.records import Evaluation, cell_json
 from quant_core.study.sessions import load_session, new_session_id, save_session
+from quant_core.study.source import Source
 from quant_core.study.study import Study
 from quant_core.study.weights import (
     channel_ranges,
@@ -39,6 +40,7 @@ __all__ = [
     "Evaluation",
     "Found",
     "Sample",
+    "Source",
     "Study",
     "alternatives",
     "cell_json",
