@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 BINS = 4096
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that a histogram knows, for a file. `index` `[used]` are the bins in use, in widths from zero;
+    `counts` and `sums` `[used]` what they hold. `exponent` is log2 of the width, None where nothing was
+    added."""
+
+    bins: int
+    exponent: int | None
+    minimum: float
+    maximum: float
+    count: int
+    not_finite: int
+    index: NDArray[np.int64]
+    counts: NDArray[np.float64]
+    sums: NDArray[np.float64]
 
 
 class StreamingHistogram:
@@ -101,6 +119,37 @@ class StreamingHistogram:
         return (self._sums[used] / self._counts[used]).astype(np.float32), self._counts[used].astype(
             np.float32
         )
+
+    def snapshot(self) -> Snapshot:
+        """All that the histogram knows; `from_snapshot` gives it back without loss."""
+        used = np.flatnonzero(self._counts)
+        return Snapshot(
+            self.bins,
+            self._exponent,
+            self.minimum,
+            self.maximum,
+            self.count,
+            self.not_finite,
+            used + self._first,
+            self._counts[used],
+            self._sums[used],
+        )
+
+    @classmethod
+    def from_snapshot(cls, kept: Snapshot) -> StreamingHistogram:
+        """The histogram that `kept` was taken of. ValueError where its bins do not fit."""
+        histogram = cls(kept.bins)
+        histogram.minimum, histogram.maximum = kept.minimum, kept.maximum
+        histogram.count, histogram.not_finite = kept.count, kept.not_finite
+        histogram._exponent = kept.exponent
+        if kept.index.size:
+            histogram._first = int(kept.index[0])
+            place = kept.index - histogram._first
+            if int(place.min()) < 0 or int(place.max()) >= kept.bins:
+                raise ValueError("bins that do not fit the histogram")
+            histogram._counts[place] = kept.counts
+            histogram._sums[place] = kept.sums
+        return histogram
 
     def binned(self, bins: int = 256) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Edges `[n + 1]` and counts `[n]`, n at most `bins`, over the occupied range: for drawing."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
+import zipfile
+import zlib
 from collections.abc import Mapping
 
 import numpy as np
 
 from quant_core.errors import PlanError
 from quant_core.formats import Scheme, find_range
-from quant_core.stats.histogram import StreamingHistogram
+from quant_core.stats.histogram import Snapshot, StreamingHistogram
+
+_NO_EXPONENT = np.iinfo(np.int64).min
 
 
 class Ranges:
@@ -30,6 +36,48 @@ class Ranges:
         if key not in self._found:
             self._found[key] = _range_of(histogram, scheme)
         return self._found[key]
+
+    def to_bytes(self) -> bytes:
+        """The histograms as a file (`.npz`): nothing is lost, and empty bins take no room."""
+        kept = [h.snapshot() for h in self.histograms.values()]
+        whole = [
+            [k.bins, _NO_EXPONENT if k.exponent is None else k.exponent, k.count, k.not_finite, k.index.size]
+            for k in kept
+        ]
+        file = io.BytesIO()
+        np.savez_compressed(
+            file,
+            # As JSON in bytes: NumPy's own strings drop trailing zero characters.
+            names=np.frombuffer(json.dumps(list(self.histograms)).encode(), np.uint8),
+            whole=np.array(whole, np.int64).reshape(-1, 5),
+            ends=np.array([[k.minimum, k.maximum] for k in kept], np.float64).reshape(-1, 2),
+            index=np.concatenate([np.zeros(0, np.int64), *(k.index for k in kept)]),
+            counts=np.concatenate([np.zeros(0), *(k.counts for k in kept)]),
+            sums=np.concatenate([np.zeros(0), *(k.sums for k in kept)]),
+        )
+        return file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Ranges:
+        """The ranges that `to_bytes` wrote. ValueError where the file is damaged."""
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as file:
+                return cls(_histograms({key: file[key] for key in file.files}))
+        except (OSError, EOFError, KeyError, TypeError, IndexError, zipfile.BadZipFile, zlib.error) as error:
+            raise ValueError("the file of ranges is damaged") from error
+
+
+def _histograms(file: Mapping[str, np.ndarray]) -> dict[str, StreamingHistogram]:
+    names, whole, ends = json.loads(file["names"].tobytes()), file["whole"].tolist(), file["ends"].tolist()
+    found, start = {}, 0
+    for name, (bins, exponent, count, not_finite, used), (low, high) in zip(names, whole, ends, strict=True):
+        part = slice(start, start := start + used)
+        index, counts, sums = (file[key][part] for key in ("index", "counts", "sums"))
+        width = None if exponent == _NO_EXPONENT else exponent
+        found[str(name)] = StreamingHistogram.from_snapshot(
+            Snapshot(bins, width, low, high, count, not_finite, index, counts, sums)
+        )
+    return found
 
 
 def _range_of(histogram: StreamingHistogram, scheme: Scheme) -> tuple[float, float]:

@@ -19,7 +19,6 @@ from quant_core.engine import (
     Progress,
     Reference,
     batch_size,
-    calibrate,
     cell_plan,
     evaluate,
     sweep,
@@ -33,6 +32,7 @@ from quant_core.plan import PARTS, Plan
 from quant_core.prepare import Step, prepare
 from quant_core.stats import Ranges
 from quant_core.store import Store
+from quant_core.study.calibration import KeptRanges
 from quant_core.study.open import OpenedData, open_model, open_samples, proof_samples
 from quant_core.study.records import Evaluation, cell_of, cell_record
 
@@ -93,9 +93,24 @@ class Study:
         return 0 if self.calibration is None else len(self.calibration)
 
     @cached_property
+    def _kept_ranges(self) -> KeptRanges | None:
+        if self.calibration is None:
+            return None
+        return KeptRanges(self.graph, self.calibration, self.store.path.parent / "ranges")
+
+    @property
+    def has_ranges(self) -> bool:
+        """Whether the activation ranges are known without measuring: in memory or in their file."""
+        return self._kept_ranges is None or self._kept_ranges.known() is not None
+
+    @property
     def ranges(self) -> Ranges:
-        """Activation ranges over the calibration samples; measured at the first use."""
-        return Ranges({}) if self.calibration is None else calibrate(self.graph, self.calibration)
+        """Activation ranges over the calibration samples; measured where they are not known, and kept."""
+        return self.calibrate()
+
+    def calibrate(self, progress: Progress | None = None) -> Ranges:
+        """As `ranges`, with progress in samples."""
+        return Ranges({}) if self._kept_ranges is None else self._kept_ranges.measure(progress)
 
     # ---- what the file holds
 

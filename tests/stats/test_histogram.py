@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -156,3 +157,34 @@ def test_what_is_drawn_has_at_most_the_bins_asked_for(bins: int) -> None:
     assert len(edges) == len(counts) + 1
     assert edges[0] <= sample.min() and sample.max() <= edges[-1]
     np.testing.assert_array_equal(counts, np.histogram(sample, edges)[0])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(values, min_size=0, max_size=4))
+def test_a_snapshot_gives_the_histogram_back(batches: list[list[float]]) -> None:
+    """Without loss, so that what is added afterwards falls into the same bins."""
+    histogram = filled(*(np.array(b, np.float32) for b in batches))
+    again = StreamingHistogram.from_snapshot(histogram.snapshot())
+    exactly_same(again, histogram)
+    more = np.linspace(-7, 300, 50, dtype=np.float32)
+    histogram.add(more)
+    again.add(more)
+    exactly_same(again, histogram)
+
+
+def exactly_same(a: StreamingHistogram, b: StreamingHistogram) -> None:
+    assert (a.count, a.not_finite, a.minimum, a.maximum, a.width) == (
+        b.count,
+        b.not_finite,
+        b.minimum,
+        b.maximum,
+        b.width,
+    )
+    for mine, other in zip((*a.occupied(), *a.binned()), (*b.occupied(), *b.binned()), strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+def test_a_snapshot_whose_bins_do_not_fit_is_refused() -> None:
+    kept = filled(np.linspace(-3, 5, 1000, dtype=np.float32)).snapshot()
+    with pytest.raises(ValueError, match="do not fit"):
+        StreamingHistogram.from_snapshot(replace(kept, bins=8))

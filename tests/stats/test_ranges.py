@@ -84,3 +84,32 @@ def test_percentile_100_is_the_whole_range() -> None:
 def test_a_tensor_that_was_not_calibrated_is_refused(histograms: dict[str, StreamingHistogram]) -> None:
     with pytest.raises(PlanError, match="not measured"):
         Ranges(histograms).find("t", Scheme("uint8"))
+
+
+NAMES = ["t", "a/b:0", "../x", "ü\n", "nul\0", ""]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", ["minmax", "mse", "percentile:99.9", "percentile:99.99"])
+def test_a_file_gives_the_same_ranges(kind: str, method: str) -> None:
+    histogram = ranges_of(activations(kind))[1]
+    ranges = Ranges({**dict.fromkeys(NAMES, histogram), "empty": StreamingHistogram()})
+    again = Ranges.from_bytes(ranges.to_bytes())
+    assert list(again.histograms) == [*NAMES, "empty"]
+    assert again.histograms["empty"].count == 0
+    for name in NAMES:
+        for scheme in (Scheme("uint4", "tensor", False, method), Scheme("int8", "tensor", True, method)):
+            assert again.find(name, scheme) == ranges.find(name, scheme)
+
+
+def test_a_file_without_ranges() -> None:
+    assert Ranges.from_bytes(Ranges({}).to_bytes()).histograms == {}
+
+
+def test_a_damaged_file_is_refused() -> None:
+    whole = ranges_of(activations("normal"))[0].to_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 0xFF
+    for content in (b"", b"PK", whole[: len(whole) // 2], whole[:-30], bytes(flipped), b"no archive at all"):
+        with pytest.raises(ValueError):
+            Ranges.from_bytes(content)
