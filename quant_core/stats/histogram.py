@@ -14,18 +14,32 @@ BINS = 4096
 @dataclass(frozen=True)
 class Snapshot:
     """All that a histogram knows, for a file. `index` `[used]` are the bins in use, in widths from zero;
-    `counts` and `sums` `[used]` what they hold. `exponent` is log2 of the width, None where nothing was
-    added."""
+    `counts`, `sums` and `squares` `[used]` what they hold. `exponent` is log2 of the width, None where
+    nothing was added."""
 
     bins: int
     exponent: int | None
     minimum: float
     maximum: float
     count: int
+    zeros: int
     not_finite: int
     index: NDArray[np.int64]
     counts: NDArray[np.float64]
     sums: NDArray[np.float64]
+    squares: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """The bins in use, in rising order: `index` in widths from zero, `counts`, `means` and `variances`
+    `[used]` of the values in each.
+    """
+
+    index: NDArray[np.int64]
+    counts: NDArray[np.float64]
+    means: NDArray[np.float64]
+    variances: NDArray[np.float64]
 
 
 class StreamingHistogram:
@@ -33,19 +47,23 @@ class StreamingHistogram:
 
     Bin widths are powers of two and bins start at whole multiples of their width. When the range outgrows the
     bins, the width doubles and pairs of bins merge, so re-binning moves no count across an edge and the order
-    of batches does not matter. Minimum, maximum and the sum of each bin are exact, so that a spike at zero
-    stays at zero."""
+    of batches does not matter. Minimum, maximum, the number of zeros and the sums of each bin are exact, so
+    that a spike at zero stays at zero."""
 
     def __init__(self, bins: int = BINS) -> None:
         self.bins = bins
         self.minimum = math.inf
         self.maximum = -math.inf
         self.count = 0  # values seen
+        self.zeros = 0  # of them, exactly zero
         self.not_finite = 0  # NaN and infinite values, which are left out
         self._exponent: int | None = None
         self._first = 0  # index of the first bin, in widths
-        self._counts = np.zeros(bins, np.float64)
-        self._sums = np.zeros(bins, np.float64)
+        self._held = np.zeros((3, bins), np.float64)  # of each bin: count, sum, sum of squares
+
+    @property
+    def _counts(self) -> NDArray[np.float64]:
+        return np.asarray(self._held[0], np.float64)
 
     @property
     def width(self) -> float:
@@ -68,11 +86,13 @@ class StreamingHistogram:
             return
         self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
         self.count += flat.size
+        self.zeros += flat.size - int(np.count_nonzero(flat))
         self._fit(low, high)
         part = flat[:: max(1, flat.size // keep)] if keep else flat
         index = np.floor(part * np.float64(1.0 / self.width)).astype(np.int64) - self._first
-        self._counts += np.bincount(index, minlength=self.bins)
-        self._sums += np.bincount(index, weights=part, minlength=self.bins)
+        self._held[0] += np.bincount(index, minlength=self.bins)
+        self._held[1] += np.bincount(index, weights=part, minlength=self.bins)
+        self._held[2] += np.bincount(index, weights=np.square(part, dtype=np.float64), minlength=self.bins)
 
     def _fit(self, low: float, high: float) -> None:
         """Widen the bins until `low` and `high` have one."""
@@ -96,10 +116,9 @@ class StreamingHistogram:
         if first == self._first:
             return
         used = np.flatnonzero(self._counts)
-        counts, sums = np.zeros_like(self._counts), np.zeros_like(self._sums)
-        target = used + self._first - first
-        counts[target], sums[target] = self._counts[used], self._sums[used]
-        self._counts, self._sums, self._first = counts, sums, first
+        held = np.zeros_like(self._held)
+        held[:, used + self._first - first] = self._held[:, used]
+        self._held, self._first = held, first
 
     def _halve(self) -> None:
         """Double the width: bins 2k and 2k+1 become bin k."""
@@ -107,18 +126,28 @@ class StreamingHistogram:
         used = np.flatnonzero(self._counts)
         first = self._first >> 1
         target = ((used + self._first) >> 1) - first
-        counts, sums = np.zeros_like(self._counts), np.zeros_like(self._sums)
-        np.add.at(counts, target, self._counts[used])
-        np.add.at(sums, target, self._sums[used])
-        self._counts, self._sums, self._first = counts, sums, first
+        held = np.zeros_like(self._held)
+        for new, old in zip(held, self._held, strict=True):
+            np.add.at(new, target, old[used])
+        self._held, self._first = held, first
         self._exponent += 1
 
     def occupied(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Mean value and count of each bin that is not empty, in rising order."""
+        counts, sums, _ = self._held[:, self._counts > 0]
+        return (sums / counts).astype(np.float32), counts.astype(np.float32)
+
+    def moments(self) -> Moments:
+        """Count, mean and variance within each bin that is not empty."""
         used = np.flatnonzero(self._counts)
-        return (self._sums[used] / self._counts[used]).astype(np.float32), self._counts[used].astype(
-            np.float32
-        )
+        index = used + self._first
+        counts, sums, squares = self._held[:, used]
+        means = sums / counts
+        # Of values between a and b with mean m, the variance is at most (m - a) (b - m): rounding of large
+        # squares cannot exceed it.
+        within = (means - index * self.width) * ((index + 1) * self.width - means)
+        variances = np.clip(squares / counts - np.square(means), 0.0, np.maximum(within, 0.0))
+        return Moments(index, counts, means, variances)
 
     def snapshot(self) -> Snapshot:
         """All that the histogram knows; `from_snapshot` gives it back without loss."""
@@ -129,10 +158,10 @@ class StreamingHistogram:
             self.minimum,
             self.maximum,
             self.count,
+            self.zeros,
             self.not_finite,
             used + self._first,
-            self._counts[used],
-            self._sums[used],
+            *self._held[:, used],
         )
 
     @classmethod
@@ -140,15 +169,14 @@ class StreamingHistogram:
         """The histogram that `kept` was taken of. ValueError where its bins do not fit."""
         histogram = cls(kept.bins)
         histogram.minimum, histogram.maximum = kept.minimum, kept.maximum
-        histogram.count, histogram.not_finite = kept.count, kept.not_finite
+        histogram.count, histogram.zeros, histogram.not_finite = kept.count, kept.zeros, kept.not_finite
         histogram._exponent = kept.exponent
         if kept.index.size:
             histogram._first = int(kept.index[0])
             place = kept.index - histogram._first
             if int(place.min()) < 0 or int(place.max()) >= kept.bins:
                 raise ValueError("bins that do not fit the histogram")
-            histogram._counts[place] = kept.counts
-            histogram._sums[place] = kept.sums
+            histogram._held[:, place] = kept.counts, kept.sums, kept.squares
         return histogram
 
     def binned(self, bins: int = 256) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -40,20 +40,21 @@ class Ranges:
     def to_bytes(self) -> bytes:
         """The histograms as a file (`.npz`): nothing is lost, and empty bins take no room."""
         kept = [h.snapshot() for h in self.histograms.values()]
+        widths = [_NO_EXPONENT if k.exponent is None else k.exponent for k in kept]
         whole = [
-            [k.bins, _NO_EXPONENT if k.exponent is None else k.exponent, k.count, k.not_finite, k.index.size]
-            for k in kept
+            [k.bins, width, k.count, k.zeros, k.not_finite, k.index.size]
+            for k, width in zip(kept, widths, strict=True)
         ]
+        held = [np.stack([k.counts, k.sums, k.squares]) for k in kept]
         file = io.BytesIO()
         np.savez_compressed(
             file,
             # As JSON in bytes: NumPy's own strings drop trailing zero characters.
             names=np.frombuffer(json.dumps(list(self.histograms)).encode(), np.uint8),
-            whole=np.array(whole, np.int64).reshape(-1, 5),
+            whole=np.array(whole, np.int64).reshape(-1, 6),
             ends=np.array([[k.minimum, k.maximum] for k in kept], np.float64).reshape(-1, 2),
             index=np.concatenate([np.zeros(0, np.int64), *(k.index for k in kept)]),
-            counts=np.concatenate([np.zeros(0), *(k.counts for k in kept)]),
-            sums=np.concatenate([np.zeros(0), *(k.sums for k in kept)]),
+            held=np.concatenate([np.zeros((3, 0)), *held], axis=1),
         )
         return file.getvalue()
 
@@ -68,15 +69,16 @@ class Ranges:
 
 
 def _histograms(file: Mapping[str, np.ndarray]) -> dict[str, StreamingHistogram]:
-    names, whole, ends = json.loads(file["names"].tobytes()), file["whole"].tolist(), file["ends"].tolist()
+    names, wholes, ends = json.loads(file["names"].tobytes()), file["whole"].tolist(), file["ends"].tolist()
     found, start = {}, 0
-    for name, (bins, exponent, count, not_finite, used), (low, high) in zip(names, whole, ends, strict=True):
+    for name, whole, (low, high) in zip(names, wholes, ends, strict=True):
+        bins, exponent, count, zeros, not_finite, used = whole
         part = slice(start, start := start + used)
-        index, counts, sums = (file[key][part] for key in ("index", "counts", "sums"))
         width = None if exponent == _NO_EXPONENT else exponent
-        found[str(name)] = StreamingHistogram.from_snapshot(
-            Snapshot(bins, width, low, high, count, not_finite, index, counts, sums)
+        kept = Snapshot(
+            bins, width, low, high, count, zeros, not_finite, file["index"][part], *file["held"][:, part]
         )
+        found[str(name)] = StreamingHistogram.from_snapshot(kept)
     return found
 
 

@@ -97,6 +97,22 @@ def test_the_bins_use_at_least_half_of_their_number() -> None:
     assert 512 <= histogram.occupied()[1].size <= 1024
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.lists(values, min_size=1, max_size=4))
+def test_zeros_and_moments_are_those_of_the_values(batches: list[list[float]]) -> None:
+    histogram = filled(*(np.array(b, np.float32) for b in batches))
+    everything = np.concatenate([np.array(b, np.float32) for b in batches]).astype(np.float64)
+    bins = histogram.moments()
+    assert histogram.zeros == np.count_nonzero(everything == 0)
+    place = np.floor(everything / histogram.width).astype(np.int64)
+    np.testing.assert_array_equal(bins.index, np.unique(place))
+    for index, mean, variance in zip(bins.index, bins.means, bins.variances, strict=True):
+        inside = everything[place == index]
+        scale = float(np.square(inside).max())
+        np.testing.assert_allclose(mean, inside.mean(), rtol=1e-9, atol=1e-300)
+        np.testing.assert_allclose(variance, inside.var(), rtol=1e-6, atol=1e-12 * scale + 1e-300)
+
+
 def test_nan_and_infinities_are_counted_apart() -> None:
     histogram = filled(np.array([1.0, np.nan, 2.0, np.inf, -np.inf, 3.0], np.float32))
     assert (histogram.count, histogram.not_finite) == (3, 3)
@@ -173,15 +189,9 @@ def test_a_snapshot_gives_the_histogram_back(batches: list[list[float]]) -> None
 
 
 def exactly_same(a: StreamingHistogram, b: StreamingHistogram) -> None:
-    assert (a.count, a.not_finite, a.minimum, a.maximum, a.width) == (
-        b.count,
-        b.not_finite,
-        b.minimum,
-        b.maximum,
-        b.width,
-    )
-    for mine, other in zip((*a.occupied(), *a.binned()), (*b.occupied(), *b.binned()), strict=True):
-        np.testing.assert_array_equal(mine, other)
+    mine, other = vars(a.snapshot()), vars(b.snapshot())
+    for key, value in mine.items():
+        np.testing.assert_array_equal(value, other[key], err_msg=key)
 
 
 def test_a_snapshot_whose_bins_do_not_fit_is_refused() -> None:
