@@ -1,5 +1,5 @@
-"""The one typed place for everything a window keeps between reruns. The store has its content, the URL carries
-its id, the selected layer and the overlay.
+"""The one typed place for everything a window keeps between reruns. The store has its content, the URL its
+id, the selected layer and the overlay.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class View:
-    """How pages show things: which part of a layer, the colour of the graph, the grid over histograms, and the
+    """How pages show things: the part of a layer, the colour of the graph, the grid over histograms, and the
     order of the sensitivity table.
     """
 

@@ -1,5 +1,6 @@
-"""The store: measurements, kept as soon as they exist."""
+"""The store: what was measured, kept on disk."""
 
-from quant_core.store.store import Store, home, measurement_key
+from quant_core.store.database import Database, home
+from quant_core.store.store import Store, measurement_key
 
-__all__ = ["Store", "home", "measurement_key"]
+__all__ = ["Database", "Store", "home", "measurement_key"]

@@ -1,0 +1,21 @@
+"""Jobs: long work outside of the app, on dask.distributed workers: ask, follow, cancel."""
+
+from quant_core.jobs.board import CANCELLED, DONE, FAILED, RUNNING, WAITING, Board, Job
+from quant_core.jobs.line import Line
+from quant_core.jobs.link import Link
+from quant_core.jobs.worker import Stopped, Task, Tick
+
+__all__ = [
+    "CANCELLED",
+    "DONE",
+    "FAILED",
+    "RUNNING",
+    "WAITING",
+    "Board",
+    "Job",
+    "Line",
+    "Link",
+    "Stopped",
+    "Task",
+    "Tick",
+]
