@@ -189,6 +189,34 @@ def positions() -> onnx.ModelProto:
     return build(nodes, [port("x", "N", "T", 6)], [port("y", "N", "T", 6)], weights)
 
 
+def deep_residual(blocks: int, channels: int = 4) -> onnx.ModelProto:
+    """A Conv and Relu, then `blocks` residual blocks of Conv, Relu, Conv, Add, Relu, a pool and a Gemm.
+
+    `x` [N, 3, 8, 8] to `y` [N, 5]: 2 * blocks + 2 layers, 5 * blocks + 5 nodes.
+    """
+    weights: dict[str, Array] = {"w_stem": normal(0, channels, 3, 3, 3), "w_out": normal(1, channels, 5)}
+    nodes = [
+        node("Conv", ["x", "w_stem"], ["s"], name="stem", pads=[1, 1, 1, 1]),
+        node("Relu", ["s"], ["r0"], name="stem.relu"),
+    ]
+    for i in range(blocks):
+        for conv in "ab":
+            weights[f"w{i}{conv}"] = normal(2 * i + 2 + (conv == "b"), channels, channels, 3, 3, scale=0.1)
+        nodes += [
+            node("Conv", [f"r{i}", f"w{i}a"], [f"a{i}"], name=f"block{i}.a", pads=[1, 1, 1, 1]),
+            node("Relu", [f"a{i}"], [f"b{i}"], name=f"block{i}.relu"),
+            node("Conv", [f"b{i}", f"w{i}b"], [f"c{i}"], name=f"block{i}.b", pads=[1, 1, 1, 1]),
+            node("Add", [f"c{i}", f"r{i}"], [f"d{i}"], name=f"block{i}.add"),
+            node("Relu", [f"d{i}"], [f"r{i + 1}"], name=f"block{i}.out"),
+        ]
+    nodes += [
+        node("GlobalAveragePool", [f"r{blocks}"], ["p"], name="pool"),
+        node("Flatten", ["p"], ["f"], name="flatten"),
+        node("Gemm", ["f", "w_out"], ["y"], name="head"),
+    ]
+    return build(nodes, [port("x", "N", 3, 8, 8)], [port("y", "N", 5)], weights)
+
+
 def branching() -> onnx.ModelProto:
     """A Conv, an If whose branches read what the Conv gave and an outer tensor, and a Gemm."""
     then = helper.make_graph(

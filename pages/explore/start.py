@@ -7,36 +7,34 @@ import streamlit as st
 
 from pages.parts import text
 from pages.parts.chooser import gallery, own_model
-from pages.parts.header import Header
-from pages.parts.links import MIXED_PRECISION
-from pages.parts.measuring import known_cells, known_plan, measure_plan, measure_presets, sweep_missing
-from pages.parts.opening import opened
+from pages.parts.header import window
+from pages.parts.links import MIXED_PRECISION, SENSITIVITY
+from pages.parts.measuring import known_cells, known_presets
+from pages.parts.notice import notice
+from pages.parts.plans import take_preset
+from pages.parts.preview import seen_by_the_network
 from pages.parts.state import State
+from pages.parts.sweeping import sweep_job
 from pages.parts.tables import csv_button
-from quant_core.plan import preset_plan
-from quant_core.study import Evaluation, Study, desk_cells, samples
+from quant_core.study import Evaluation, Study, desk_cells, desk_formats, samples
 
 
 def main() -> None:
-    state, study = opened()
-    header = Header(state, study)
-    header.show(known_plan(state, study))
-    st.title("Start", anchor=False)
-    st.caption(
-        "See what quantization does to a model, choose the precision of each layer, export what you saw."
-    )
-    left, right = st.columns([5, 3], gap="large")
-    with left:
-        _about(study)
-        presets = st.container()
-    with right:
-        gallery(state)
-        own_model(state)
-    with presets:
-        _presets(state, study)
-    header.show(measure_plan(state, study))
-    with presets:
-        _fragile(state, study)
+    with window() as (state, study):
+        st.title("Start", anchor=False)
+        st.caption(
+            "See what quantization does to a model, choose the precision of each layer, export what you saw."
+        )
+        notice(state)
+        left, right = st.columns([5, 3], gap="large")
+        with left:
+            _about(study)
+            _presets(state, study)
+            _fragile(state, study)
+            seen_by_the_network(study)
+        with right:
+            gallery(state)
+            own_model(state)
 
 
 def _about(study: Study) -> None:
@@ -49,14 +47,18 @@ def _about(study: Study) -> None:
         if card.get("constructed"):
             st.caption(f"Constructed: {text.name(card['constructed'])}")
     columns = st.columns(4)
-    columns[0].metric("Layers to quantize", len(study.graph.quantizable))
-    columns[1].metric("Parameters", text.count(about["parameters"]))
+    columns[0].metric(
+        "Layers to quantize", len(study.graph.quantizable), help="Nodes with weights that can take a format."
+    )
+    columns[1].metric("Parameters", text.count(about["parameters"]), help="Stored floating-point numbers.")
     columns[2].metric(
         "MACs",
         text.count(about["macs"]),
         help="Multiply-accumulates for one sample; unknown lengths count as 1.",
     )
-    columns[3].metric("File", text.size(about["bytes"]))
+    columns[3].metric("File", text.size(about["bytes"]), help="Bytes as opened, external data included.")
+    ports = [f"{p['name']} {_dims(p['shape'])} {p['dtype']}" for p in (*about["inputs"], *about["outputs"])]
+    st.caption(text.name(f"Opset {about['opset']}; inputs and outputs: {'; '.join(ports)}"))
     for step in study.steps:
         proof = "" if step.proof_db is None else f"; outputs agree to {step.proof_db:.0f} dB"
         st.caption(f":material/{'check' if step.kept else 'undo'}: {text.name(step.done + proof)}")
@@ -67,6 +69,10 @@ def _about(study: Study) -> None:
             st.dataframe(pd.DataFrame(rows), hide_index=True)
 
 
+def _dims(shape: tuple[object, ...]) -> str:
+    return "x".join("?" if n is None else str(n) for n in shape) or "scalar"
+
+
 def _presets(state: State, study: Study) -> None:
     st.subheader("What each preset costs and saves", anchor=False)
     if not study.has_data:
@@ -75,27 +81,36 @@ def _presets(state: State, study: Study) -> None:
             icon=":material/info:",
         )
         return
-    asked = state.source.is_sample or st.session_state.get(f"presets-{state.id}", False)
-    found = measure_presets(state, study, asked)
-    if not asked and len(found) < 2:
-        st.caption("No preset is measured yet; each takes a pass over the samples and is kept.")
-        if st.button("Measure the presets", icon=":material/play_arrow:", type="primary"):
-            st.session_state[f"presets-{state.id}"] = True
-            st.rerun()
+    slot = f"presets-{state.id}"
+    found = known_presets(state, study, state.source.is_sample or st.session_state.pop(slot, False))
+    if len(found) < 2 and not state.source.is_sample:
+
+        def ask() -> None:
+            st.session_state[slot] = True
+
+        st.caption("Presets are not measured yet; each takes a pass over the samples and is kept.")
+        st.button("Measure the presets", icon=":material/play_arrow:", on_click=ask)
     if not found:
         return
     table = pd.DataFrame([_row(name, e) for name, e in found.items()])
     quality = next(iter(found.values())).metric_name or "Quality"
+    number = st.column_config.NumberColumn
     st.dataframe(
         table,
         hide_index=True,
         column_config={
             "preset": "Preset",
-            "bytes": st.column_config.NumberColumn("Bytes", format="localized"),
-            "share": st.column_config.ProgressColumn("% of FP32", format="%.1f", min_value=0, max_value=100),
-            "metric": st.column_config.NumberColumn(f"{quality.capitalize()}, %", format="%.2f"),
-            "agreement": st.column_config.NumberColumn("Agreement, %", format="%.2f"),
-            "sqnr_db": st.column_config.NumberColumn("SQNR, dB", format="%.2f"),
+            "bytes": number("Bytes", format="localized", help="Of the exported file."),
+            "share": st.column_config.ProgressColumn(
+                "% of FP32", format="%.1f", min_value=0, max_value=100, help="Of the file that was opened."
+            ),
+            "metric": number(f"{quality.capitalize()}, %", format="%.2f"),
+            "agreement": number(
+                "Agreement, %", format="%.2f", help="Share of samples whose top-1 equals that of FP32."
+            ),
+            "sqnr_db": number(
+                "SQNR, dB", format="%.2f", help="Signal-to-quantization-noise ratio of the outputs."
+            ),
         },
     )
     first = next(iter(found.values()))
@@ -107,16 +122,14 @@ def _presets(state: State, study: Study) -> None:
             "Start from a preset", list(found), _int8(found), label_visibility="collapsed", width=180
         )
         if st.button("Use this preset", icon=":material/tune:"):
-            state.take(preset_plan(study.graph, chosen))
+            take_preset(state, study, chosen)
             st.switch_page(str(MIXED_PRECISION))
 
 
 def _fragile(state: State, study: Study) -> None:
-    """The layers that lose most at 4 bits. A sample's sensitivity is measured here if it was not before."""
-    if not study.has_data:
-        return
-    keys = [*desk_cells(study, "weights"), *desk_cells(study, "activations")]
-    known = known_cells(study, keys)
+    """The layers that lose most at 4 bits. A sample's sensitivity is asked for if it was not before."""
+    sweep_job(state, study, desk_formats())
+    known = known_cells(study, desk_cells(study, "weights") if study.has_data else [])
     worst = sorted(
         (c for c in known.values() if (c.key.format, c.key.part) == ("int4", "weights")),
         key=lambda c: c.quality.sqnr_db,
@@ -129,9 +142,9 @@ def _fragile(state: State, study: Study) -> None:
             if cell.quality.agreement is not None:
                 line += f" and {text.percent(cell.quality.agreement)} agreement"
             st.write(text.name(line + ", all other layers in float."))
-        st.page_link(str(MIXED_PRECISION), label="Every layer at every format", icon=":material/grid_on:")
-    if state.source.is_sample:
-        sweep_missing(study, keys, known)
+        with st.container(horizontal=True):
+            st.page_link(str(SENSITIVITY), label="Every layer at every format", icon=":material/thermostat:")
+            st.page_link(str(MIXED_PRECISION), label="Choose formats", icon=":material/grid_on:")
 
 
 def _int8(found: dict[str, Evaluation]) -> int:

@@ -2,154 +2,170 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import pandas as pd
 import streamlit as st
 
 from pages.parts import text
-from pages.parts.header import Header
+from pages.parts.channels import channels
+from pages.parts.charts import chart
+from pages.parts.header import window
 from pages.parts.layers import layer_picker
-from pages.parts.measuring import known_plan, measure_plan
-from pages.parts.opening import calm, opened, theme
+from pages.parts.notice import notice
+from pages.parts.opening import calm, theme
+from pages.parts.scheme import SHORT_RANGES, labelled, marked, plan_button, scheme_controls, view_of
 from pages.parts.state import State
 from pages.parts.tables import csv_button
 from quant_core.errors import QuantscopeError
-from quant_core.figures import channel_figure, histogram_figure
-from quant_core.formats import FORMATS, Scheme
-from quant_core.study import Study, channel_ranges, format_errors, weight_histogram, weight_summary
+from quant_core.figures import histogram_figure, panels_figure
+from quant_core.formats import Scheme
+from quant_core.study import Study, format_errors, panels, weight_histogram, weight_summary, widest_channel
 
-_FORMATS = [name for name in FORMATS if name != "fp32"]
-_GRANULARITIES = {"tensor": "Tensor", "channel": "Output channel", "group:32": "Group of 32"}
-_RANGES = {"minmax": "Min-max", "mse": "Least mean-square error", "percentile:99.9": "Percentile 99.9"}
+_SQNR = "Signal-to-quantization-noise ratio of the weights: how far the rounding stands below them."
+_BITS = (
+    "Bits that a weight takes in the file on average: its code, and its part of the scales and zero points. "
+    "Few weights to a scale make this larger than the format's own bits."
+)
+_COLUMNS = {
+    "format": st.column_config.TextColumn("Format", help="How one number is stored."),
+    "granularity": st.column_config.TextColumn("One scale for each", help="What shares one scale."),
+    "symmetric": st.column_config.TextColumn("Symmetric", help="Zero point 0: the grid is centred on zero."),
+    "range": st.column_config.TextColumn("Range", help="The method that chose where the grid ends."),
+    "sqnr_db": st.column_config.ProgressColumn(
+        "SQNR, dB", format="%.1f", min_value=0, max_value=100, help=_SQNR
+    ),
+    "bits_per_weight": st.column_config.NumberColumn("Bits per weight", format="%.2f", help=_BITS),
+    "bytes": st.column_config.NumberColumn(
+        "Bytes", format="localized", help="Codes, scales and zero points, without the file around them."
+    ),
+    "worst_error": st.column_config.NumberColumn(
+        "Worst error", format="%.3g", help="The largest distance of a weight from its quantized value."
+    ),
+    "shown": st.column_config.TextColumn("Now", help="The scheme in view, and the one the plan has."),
+}
 
 
 def main() -> None:
-    state, study = opened()
-    header = Header(state, study)
-    header.show(known_plan(state, study))
-    st.title("Weights", anchor=False)
-    st.caption(
-        "The values a format can hold, drawn on the values the layer has: what falls between is rounded."
-    )
-    layer_picker(state, study)
-    layer = study.graph.layer(state.layer)
-    left, right = st.columns([2, 5], gap="medium")
-    with left:
-        scheme = _scheme(state)
-        channel = _channel(study, state)
-    try:
-        seen = weight_histogram(study, layer, scheme, channel)
-    except QuantscopeError as error:
-        calm(error)
-        st.stop()
-    with right:
-        numbers = st.columns(4)
-        numbers[0].metric(
-            "SQNR",
-            text.decibel(seen.error),
-            help="Signal-to-quantization-noise ratio of the weights in view.",
+    with window() as (state, study):
+        st.title("Weights", anchor=False)
+        st.caption(
+            "The values a format can hold, drawn on the values the layer has: what falls between is rounded."
         )
-        numbers[1].metric(
-            "Worst error",
-            f"{seen.worst:.3g}",
-            help="The largest distance of a weight from its quantized value.",
-        )
-        numbers[2].metric(
-            "Clipped", text.percent(seen.clipped), help="Weights beyond the first and last code."
-        )
-        bits = study.quantized(layer, scheme).bits / max(1, layer.parameters)
-        numbers[3].metric("Bits per weight", f"{bits:.3g}", help="Scales and zero points included.")
-        figure = histogram_figure(seen.edges, seen.counts, seen.grid, scheme.number.bits, seen.steps, theme())
-        st.plotly_chart(figure, theme=None, key="histogram")
-        if seen.steps:
-            st.caption(
-                "Several scales are in view, so each weight is drawn in steps of its own scale. "
-                "Choose a channel to see its values."
-            )
-    _summary(study, state)
-    _formats(study, state)
-    st.subheader("Range of each output channel", anchor=False)
-    ranges = channel_ranges(study, layer)
-    st.plotly_chart(channel_figure(ranges, channel, theme()), theme=None, key="channels")
-    csv_button(ranges, "channels")
-    header.show(measure_plan(state, study))
+        layer_picker(state, study)
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            scheme = scheme_controls(state, "weights")
+            _channel(study, state)
+        try:
+            _layer(state, study, scheme)
+            _formats(state, study, scheme)
+            _panels(state, study)
+            channels(state, study, scheme)
+        except QuantscopeError as error:
+            calm(error)
 
 
-def _scheme(state: State) -> Scheme:
-    """The scheme that the grid shows; it starts at what the plan in hand has for the layer."""
-    planned = state.plan[state.layer].weights or Scheme("int8", "channel")
-    slot = f"{state.layer}-{planned}"
-    name = st.selectbox("Format", _FORMATS, _FORMATS.index(planned.format), key=f"format-{slot}")
-    if FORMATS[name].kind == "float":
+def _layer(state: State, study: Study, scheme: Scheme) -> None:
+    """The histogram with the grid, what the grid loses, and the values in words."""
+    layer, channel = study.graph.layer(state.layer), state.view.channel
+    seen = weight_histogram(study, layer, scheme, channel)
+    bits = study.quantized(layer, scheme).bits / max(1, layer.parameters)
+    numbers = [
+        ("SQNR", text.decibel(seen.error), _SQNR),
+        ("Worst error", f"{seen.worst:.3g}", "The largest distance of a weight from its quantized value."),
+        ("Clipped", text.percent(seen.clipped), "Weights beyond the first and last code."),
+        ("Bits per weight", f"{bits:.3g}", _BITS),
+    ]
+    with st.container(horizontal=True):
+        for label, value, said in numbers:
+            st.metric(label, value, help=said, width=120)
+    figure = histogram_figure(seen.edges, seen.counts, seen.grid, scheme.number.bits, seen.steps, theme())
+    chart(figure, "weights")
+    if scheme.number.kind == "float":
         st.caption("A float format has no scale: its grid is finer near zero and is not drawn.")
-        return Scheme(name)
-    granularities, ranges = list(_GRANULARITIES), list(_RANGES)
-    granularity = st.selectbox(
-        "One scale for each",
-        granularities,
-        granularities.index(planned.granularity) if planned.granularity in granularities else 1,
-        format_func=_GRANULARITIES.__getitem__,
-        key=f"granularity-{slot}",
-        help="What shares one scale: the tensor, an output channel, or 32 consecutive weights of a channel.",
-    )
-    method = st.selectbox(
-        "Range",
-        ranges,
-        ranges.index(planned.range) if planned.range in ranges else 0,
-        format_func=_RANGES.__getitem__,
-        key=f"range-{slot}",
-        help="Where the grid ends: at the extremes, where the squared error is least, or at a percentile.",
-    )
-    symmetric = st.toggle(
-        "Symmetric",
-        planned.symmetric,
-        key=f"symmetric-{slot}",
-        help="Zero point 0: the grid is centred on zero.",
-    )
-    return Scheme(name, granularity, symmetric, method)
-
-
-def _channel(study: Study, state: State) -> int | None:
-    layer = study.graph.layer(state.layer)
-    count = layer.shape[layer.axis] if layer.shape else 1
-    options = [None, *range(count)]
-    return st.selectbox(
-        "Channel",
-        options,
-        format_func=lambda c: "All channels" if c is None else f"Channel {c}",
-        key=f"channel-{state.layer}",
-    )
-
-
-def _summary(study: Study, state: State) -> None:
-    layer = study.graph.layer(state.layer)
+    elif seen.steps:
+        st.caption(
+            "Several scales are in view, so each weight is drawn in steps of its own scale. "
+            "Choose a channel to see its values."
+        )
     s = weight_summary(study, layer)
     st.caption(
-        f"{text.name(layer.kind)}, {layer.parameters:,} weights, shape {text.shape(layer.shape)}, "
-        f"{s['minimum']:.3g} to {s['maximum']:.3g}, mean {s['mean']:.3g}, "
-        f"standard deviation {s['deviation']:.3g}, "
-        f"excess kurtosis {s['kurtosis']:.3g}, {text.percent(s['sparsity'])} zeros, "
-        f"{text.percent(s['outliers'])} beyond four deviations"
+        f"{text.name(layer.kind)}, {layer.parameters:,} weights, shape {text.shape(layer.shape)}: "
+        f"{s['minimum']:.3g} to {s['maximum']:.3g}, mean {s['mean']:.3g}, standard deviation "
+        f"{s['deviation']:.3g}, excess kurtosis {s['kurtosis']:.3g}, {text.percent(s['sparsity'])} zeros, "
+        f"{text.percent(s['outliers'])} beyond four deviations.",
+        help="Excess kurtosis: how heavy the tails are. 0 for a normal distribution; more means outliers.",
+    )
+    plan_button(state, study, "weights", scheme)
+    notice(state)
+
+
+def _channel(study: Study, state: State) -> None:
+    """The channel in view, or all."""
+    layer = study.graph.layer(state.layer)
+    count = layer.shape[layer.axis] if layer.shape else 1
+    if state.view.channel is not None and state.view.channel >= count:
+        state.look(channel=None)
+    every = -1  # a select box shows None as nothing chosen
+    st.session_state["weights-channel"] = every if state.view.channel is None else state.view.channel
+
+    def choose() -> None:
+        chosen = st.session_state["weights-channel"]
+        state.look(channel=None if chosen == every else chosen)
+
+    st.selectbox(
+        "Channel",
+        [every, *range(count)],
+        format_func=lambda c: "All channels" if c == every else f"Channel {c}",
+        key="weights-channel",
+        on_change=choose,
+        help="An output channel: the weights that make one channel of the layer's output.",
+        width=160,
     )
 
 
-def _formats(study: Study, state: State) -> None:
+def _formats(state: State, study: Study, scheme: Scheme) -> None:
+    """The error of every format; a row that is clicked becomes the scheme in view."""
     st.subheader("Every format side by side", anchor=False)
     table = format_errors(study, study.graph.layer(state.layer))
+    words = labelled(table).assign(shown=marked(table, scheme, state.plan[state.layer].weights))
+    key = f"formats-{state.layer}-{scheme}"  # a row that was clicked is marked in the table, not left ticked
     st.dataframe(
-        table,
+        words,
         hide_index=True,
         height="content",
-        column_config={
-            "format": "Format",
-            "granularity": "One scale for each",
-            "symmetric": "Symmetric",
-            "range": "Range",
-            "bits_per_weight": st.column_config.NumberColumn("Bits per weight", format="%.2f"),
-            "bytes": st.column_config.NumberColumn("Bytes", format="localized"),
-            "sqnr_db": st.column_config.ProgressColumn("SQNR, dB", format="%.1f", min_value=0, max_value=100),
-            "worst_error": st.column_config.NumberColumn("Worst error", format="%.3g"),
-        },
+        column_config=_COLUMNS,
+        column_order=list(_COLUMNS),
+        key=key,
+        on_select=partial(_pick, state, table, key),
+        selection_mode="single-row",
     )
     csv_button(table, "formats")
+    st.caption("A click on a row draws its grid.")
+
+
+def _pick(state: State, table: pd.DataFrame, key: str) -> None:
+    for row in st.session_state[key].selection.rows:
+        record = table.iloc[row][["format", "granularity", "range"]].to_dict()
+        state.look(**view_of(Scheme(**record, symmetric=bool(table["symmetric"].iloc[row])), "weights"))
+
+
+def _panels(state: State, study: Study) -> None:
+    """One channel under several grids."""
+    layer = study.graph.layer(state.layer)
+    channel = state.view.channel
+    widest, _ = widest_channel(study, layer)
+    shown = widest if channel is None else channel
+    st.subheader("What fewer bits leave", anchor=False)
+    drawn = []
+    for panel in panels(study, layer, shown):
+        kind = "symmetric" if panel.scheme.symmetric else "asymmetric"
+        method = SHORT_RANGES[panel.scheme.range].lower()
+        title = f"{panel.scheme.format} {kind}<br>{method}, {text.decibel(panel.seen.error)}"
+        drawn.append((title, panel.seen.edges, panel.seen.counts, panel.seen.grid, panel.scheme.number.bits))
+    chart(panels_figure(drawn, theme()), "panels")
+    said = ", the one with the widest range" if channel is None else ""
+    st.caption(f"Channel {shown}{said}: one line for each value that has a code; SQNR is of this channel.")
 
 
 main()

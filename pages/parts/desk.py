@@ -1,26 +1,19 @@
-"""The panels beside the matrix: trade-off, search and export."""
+"""The panels beside the matrix: trade-off, why not lower, search."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from dataclasses import replace
-
-import pandas as pd
 import streamlit as st
 
 from pages.parts import text
-from pages.parts.links import WEIGHTS
-from pages.parts.measuring import measure_presets
-from pages.parts.opening import calm, theme
+from pages.parts.charts import chart
+from pages.parts.links import EXPORT, WEIGHTS
+from pages.parts.measuring import known_presets
+from pages.parts.opening import theme
 from pages.parts.state import State
 from pages.parts.tables import csv_button
-from quant_core.errors import QuantscopeError
 from quant_core.figures import tradeoff_figure
 from quant_core.plan import Plan
-from quant_core.study import BudgetSearch, Cell, CellKey, Study, alternatives, tradeoff, widest_channel
-
-_FILE = "application/octet-stream"
+from quant_core.study import Cell, CellKey, Study, alternatives, search_wish, tradeoff, widest_channel
 
 
 def plot(state: State, study: Study) -> None:
@@ -29,8 +22,7 @@ def plot(state: State, study: Study) -> None:
     if not study.has_data:
         st.caption("Open data to measure plans.")
         return
-    if state.source.is_sample:
-        measure_presets(state, study, measure=True)
+    known_presets(state, study, ask=state.source.is_sample)
     if not any(m.plan.quantized for m in state.measured.values()):
         st.caption(
             "Choose a format in the matrix, or a preset: each plan that is measured becomes a point here."
@@ -40,7 +32,7 @@ def plot(state: State, study: Study) -> None:
     figure = tradeoff_figure(points, label, reference, state.plan.key, theme())
     # The key changes with the figure: an old selection must not load its plan again.
     key = f"tradeoff-{state.plan.key[:8]}-{len(points)}"
-    picked = st.plotly_chart(figure, key=key, on_select="rerun", selection_mode="points", theme=None)
+    picked = chart(figure, "tradeoff", key, on_select="rerun", selection_mode="points")
     st.caption(
         "Solid: measured, with a 95 % interval. Dashed: FP32. Ringed: the plan in hand. A click loads a plan."
     )
@@ -56,37 +48,36 @@ def search_panel(state: State, study: Study) -> None:
     """The best weight formats under a size, measured."""
     with st.container(border=True):
         st.subheader("Search", anchor=False)
-        state.budget = st.slider(
+        st.session_state["budget"] = state.budget
+
+        def choose() -> None:
+            state.budget = st.session_state["budget"]
+            state.save()
+
+        st.slider(
             "Largest file, % of FP32",
             5.0,
             60.0,
-            state.budget,
-            0.5,
+            step=0.5,
             format="%.1f %%",
+            key="budget",
+            on_change=choose,
             help="The weight formats under this size that do least damage on calibration samples, "
             "with and without bias correction. Locked layers are kept.",
         )
-        if not st.button(
-            "Search and measure", type="primary", icon=":material/search:", disabled=not study.has_data
+        locked = {n: p for n, p in state.plan.layers.items() if p.locked}
+        start = Plan("search", locked, study.graph.file.sha256, study.graph.file.name)
+        wish = search_wish(state.source, start, state.budget / 100)
+        job = wish.find(state.id)
+        busy = job is not None and job.alive
+        if st.button(
+            "Searching" if busy else "Search and measure",
+            type="primary",
+            icon=":material/search:",
+            disabled=busy or not study.has_data,
         ):
-            return
-        bar = st.progress(0.0, "Measuring damage on calibration samples")
-        try:
-            search = BudgetSearch(study, start=state.plan)
-            search.measure(
-                lambda done, total: bar.progress(done / total, f"{done} of {total} cells") and None
-            )
-            found = search.within_bytes(int(study.graph.file.bytes * state.budget / 100))
-        except QuantscopeError as error:
-            bar.empty()
-            calm(error)
-            return
-        plan = replace(found.plan, name=f"Search, {state.budget:g} %")
-        state.take(plan)
-        state.keep(plan, found.evaluation)
-        corrected = any(p.bias_correction for p in plan.layers.values())
-        state.notice = _found(plan, corrected)
-        st.rerun()
+            wish.ask(state.id)
+            st.rerun()
 
 
 def layer_panel(state: State, study: Study, cells: dict[CellKey, Cell]) -> None:
@@ -106,55 +97,6 @@ def layer_panel(state: State, study: Study, cells: dict[CellKey, Cell]) -> None:
         st.caption(
             f"With only this layer quantized. Widest output channel: {channel}, {ratio:.3g} times the median."
         )
-        st.page_link(str(WEIGHTS), label="See its weights", icon=":material/bar_chart:")
-
-
-def _found(plan: Plan, corrected: bool) -> str:
-    """What a search chose, in a sentence."""
-    counts = Counter(p.weights.format for p in plan.quantized.values() if p.weights is not None)
-    chosen = ", ".join(f"{count} layers {name}" for name, count in counts.most_common())
-    tail = "bias correction helped and is on" if corrected else "bias correction did not help and is off"
-    return f"Search chose {chosen}; {tail}."
-
-
-def export_panel(state: State, study: Study) -> None:
-    """The file that the numbers come from, and its plan."""
-    with st.container(border=True):
-        st.subheader("Export", anchor=False)
-        if not state.plan.quantized:
-            st.caption("Choose a format for a layer first.")
-            return
-        try:
-            model = study.lowered(state.plan)
-        except QuantscopeError:
-            st.caption("This plan cannot be written; the line under the header says why.")
-            return
-        stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in study.graph.file.name) or "model"
         with st.container(horizontal=True):
-            st.download_button(
-                "ONNX file",
-                model,
-                f"{stem}-quantized.onnx",
-                _FILE,
-                icon=":material/download:",
-                on_click="ignore",
-            )
-            plan = json.dumps(state.plan.to_json(), indent=1)
-            st.download_button(
-                "Plan",
-                plan,
-                f"{stem}-plan.json",
-                "application/json",
-                icon=":material/download:",
-                on_click="ignore",
-            )
-        st.caption(f"{len(model):,} bytes. The numbers above come from running this file.")
-
-
-def download(cells: dict[CellKey, Cell], part: str) -> None:
-    """The measured cells as a table."""
-    rows = [
-        {"layer": k.layer, "format": k.format, "quantized": k.part, **vars(c.quality), "bytes": c.bytes}
-        for k, c in cells.items()
-    ]
-    csv_button(pd.DataFrame(rows), f"sensitivity-{part}")
+            st.page_link(str(WEIGHTS), label="See its weights", icon=":material/bar_chart:")
+            st.page_link(str(EXPORT), label="Export this plan", icon=":material/download:")

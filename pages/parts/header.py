@@ -1,20 +1,32 @@
-"""The header of every page: model, data, plan, undo and redo, and four numbers against FP32."""
+"""The header of every page: model, data, plan, undo and redo, four numbers against FP32, and what runs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
 
-from pages.parts import text
-from pages.parts.opening import calm
+from pages.parts import live, text
+from pages.parts.measuring import known_cells, known_plan, plan_latency, sweeping
+from pages.parts.opening import calm, opened
 from pages.parts.state import State
 from quant_core.errors import QuantscopeError
 from quant_core.plan import Plan
-from quant_core.study import Evaluation, Study
+from quant_core.study import Evaluation, Latency, Study, desk_cells, forecast_sqnr
 
 _STYLE = f"<style>{Path(__file__).with_name('header.css').read_text(encoding='utf-8')}</style>"
+_HELP = {
+    "Size": "Bytes of the exported file, exact, as a share of the file that was opened.",
+    "Quality": "The metric on the labels, and its change against FP32 in points with a 95 % interval.",
+    "Agreement": "Share of samples whose top-1 equals that of the FP32 model. "
+    "Below it the SQNR, signal-to-quantization-noise ratio of the outputs, in dB: more is better. "
+    "Simulated: the plan's arithmetic in float.",
+    "Latency": "Time of the exported file over that of the FP32 file, both run with default options on this "
+    "machine, in turns: the median of the pairs; half of them lie in the range given.",
+}
 
 
 @dataclass(frozen=True)
@@ -26,43 +38,46 @@ class Number:
     note: str
 
 
-class Header:
-    """Draws the header at once with what is known, and again when the plan in hand was measured."""
+@contextmanager
+def window() -> Iterator[tuple[State, Study]]:
+    """State and study of this window, with the header above the page and what runs below the header.
 
-    def __init__(self, state: State, study: Study) -> None:
-        self.state, self.study = state, study
-        st.html(_STYLE)
-        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="header"):
-            st.html(_chips(state, study), width="content")
-            st.button(
-                "Undo",
-                icon=":material/undo:",
-                disabled=not state.can_undo,
-                on_click=state.undo,
-                help="Back to the plan before.",
-            )
-            st.button(
-                "Redo",
-                icon=":material/redo:",
-                disabled=not state.can_redo,
-                on_click=state.redo,
-                help="Forward to the plan undone last.",
-            )
-            self._numbers = st.empty()
-        self._notes = st.empty()
+    What is not known of the plan in hand is hollow and asked for; the page runs again when it is measured.
+    The
+    jobs are drawn when the page is complete, so that they include what the page asked for."""
+    state, study = opened()
+    seen = live.ended(state)
+    _header(state, study)
+    jobs = st.container()
+    yield state, study
+    with jobs:
+        live.panel(state, seen)
 
-    def show(self, evaluation: Evaluation | None, forecast: float | None = None) -> None:
-        """The four numbers: size always exact, the others measured (solid) or hollow."""
-        whole = self.study.graph.file.bytes
-        try:
-            size = self.study.bytes_of(self.state.plan) if self.state.plan.quantized else whole
-            exact = Number("Size", text.size(size), f"{100 * size / whole:.1f} % of FP32, exact")
-        except QuantscopeError as error:
-            exact = Number("Size", "–", "not possible")
-            with self._notes:
-                calm(error)
-        numbers = [exact, *_quality(evaluation, forecast, self.state, self.study)]
-        self._numbers.html(_numbers(numbers), width="content")
+
+def _header(state: State, study: Study) -> None:
+    st.html(_STYLE)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="header"):
+        st.html(_chips(state, study), width="content")
+        st.button(
+            "Undo",
+            icon=":material/undo:",
+            disabled=not state.can_undo,
+            on_click=state.undo,
+            help="Back to the plan before.",
+        )
+        st.button(
+            "Redo",
+            icon=":material/redo:",
+            disabled=not state.can_redo,
+            on_click=state.redo,
+            help="Forward to the plan undone last.",
+        )
+        size, problem = _size(state, study)
+        evaluation = None if problem else known_plan(state, study)
+        numbers = [size, *_quality(evaluation, state, study), _latency(evaluation, state, study)]
+        st.html(_numbers(numbers), width="content")
+    if problem is not None:
+        calm(problem)
 
 
 def _chips(state: State, study: Study) -> str:
@@ -84,39 +99,82 @@ def _count(plan: Plan) -> str:
     return f"{len(plan.quantized)} layer{'s' if len(plan.quantized) != 1 else ''} quantized"
 
 
-def _quality(
-    evaluation: Evaluation | None, forecast: float | None, state: State, study: Study
-) -> list[Number]:
+def _size(state: State, study: Study) -> tuple[Number, QuantscopeError | None]:
+    whole = study.graph.file.bytes
+    try:
+        size, exact = (whole, True) if not state.plan.quantized else study.bytes_at_once(state.plan)
+    except QuantscopeError as error:
+        return Number("Size", "–", "not possible"), error
+    share = f"{100 * size / whole:.1f} % of FP32"
+    if exact:
+        return Number("Size", text.size(size), share), None
+    return Number("Size", f"{text.HOLLOW} {text.size(size)}", f"{share}, predicted"), None
+
+
+def _quality(evaluation: Evaluation | None, state: State, study: Study) -> list[Number]:
     if evaluation is None:
-        note = "measuring" if study.has_data else "needs data"
-        waiting = [Number(label, text.HOLLOW, note) for label in (_quality_label(state), "Agreement")]
-        if forecast is None:
-            return [*waiting, Number("SQNR", text.HOLLOW, note)]
-        return [*waiting, Number("SQNR", f"{text.HOLLOW} {text.decibel(forecast)}", "predicted")]
-    how = evaluation.execution if state.plan.quantized else "prepared graph"
-    quality = Number("Quality", "–", "no labels")
+        return _waiting(state, study)
+    how = evaluation.execution if state.plan.quantized else "prepared"
+    note = f"{text.decibel(evaluation.sqnr_db)}, {how}"
+    quality = Number("Quality", "–", f"no labels, {evaluation.samples} samples")
     if evaluation.metric is not None and evaluation.metric_fp32 is not None:
         change = 100 * (evaluation.metric - evaluation.metric_fp32)
         interval = 196 * (evaluation.standard_error or 0.0)
         label = (evaluation.metric_name or "quality").capitalize()
-        quality = Number(label, text.percent(evaluation.metric), f"{change:+.2f} ± {interval:.1f} points")
+        said = f"{change:+.2f} ± {interval:.1f}, {evaluation.samples} samples"
+        quality = Number(label, text.percent(evaluation.metric), said)
+    return [quality, Number("Agreement", text.percent(evaluation.agreement), note)]
+
+
+def _waiting(state: State, study: Study) -> list[Number]:
+    """Hollow numbers; the SQNR is predicted from the single layers where all of them are measured."""
+    if not study.has_data:
+        return [Number(label, text.HOLLOW, "needs data") for label in ("Quality", "Agreement")]
+    name = next((m.evaluation.metric_name for m in state.measured.values()), None)
+    cells = known_cells(study, [*desk_cells(study, "weights"), *desk_cells(study, "activations")])
+    forecast = forecast_sqnr(state.plan, cells)
+    said = "measuring" if forecast is None else f"{text.decibel(forecast)}, predicted"
     return [
-        quality,
-        Number("Agreement", text.percent(evaluation.agreement), "with FP32"),
-        Number("SQNR", text.decibel(evaluation.sqnr_db), f"{how}, {evaluation.samples} samples"),
+        Number((name or "quality").capitalize(), text.HOLLOW, "measuring"),
+        Number("Agreement", text.HOLLOW, said),
     ]
 
 
-def _quality_label(state: State) -> str:
-    """What quality is called for this study; the same before and after a plan is measured."""
-    name = next((m.evaluation.metric_name for m in state.measured.values()), None)
-    return (name or "quality").capitalize()
+def _latency(evaluation: Evaluation | None, state: State, study: Study) -> Number:
+    if not study.has_data:
+        return Number("Latency", text.HOLLOW, "needs data")
+    if not state.plan.quantized:
+        return Number("Latency", "1 x", "as opened")
+    if evaluation is None:
+        return Number("Latency", text.HOLLOW, "after the quality")
+    found: Latency | None = plan_latency(state, study)
+    if found is None:
+        return Number("Latency", text.HOLLOW, "after the sweep" if sweeping(state) else "measuring")
+    spread = f"{found.low:.2f}–{found.high:.2f}, batch {found.batch}"
+    return Number("Latency", f"{found.ratio:.2f} x", spread)
 
 
 def _numbers(numbers: list[Number]) -> str:
     parts = [
-        f'<span class="qs-number" data-number="{text.escape(n.label)}"><small>{text.escape(n.label)}</small>'
+        f'<span class="qs-number" data-number="{text.escape(n.label)}" '
+        f'title="{text.escape(_HELP.get(n.label, _HELP["Quality"]))}">'
+        f"<small>{text.escape(n.label)}</small>"
         f"<b>{text.escape(n.value)}</b><small>{text.escape(n.note)}</small></span>"
         for n in numbers
     ]
     return f'<div class="qs-numbers">{"".join(parts)}</div>'
+
+
+class Header:
+    """Shim."""
+
+    def __init__(self, state: State, study: Study) -> None:
+        self.state, self.seen = state, live.ended(state)
+        _header(state, study)
+        self.jobs: object | None = st.container()
+
+    def show(self, *_: object) -> None:
+        if self.jobs is not None:
+            with self.jobs:  # type: ignore[attr-defined]
+                live.panel(self.state, self.seen)
+            self.jobs = None

@@ -22,7 +22,7 @@ def layer_picker(state: State, study: Study) -> None:
             key="layer-picker",
             format_func=lambda n: f"{n}  ({kinds[n]})",
             on_change=lambda: state.select(st.session_state["layer-picker"]),
-            width=420,
+            width=330,
         )
         st.button(
             "Previous",

@@ -1,47 +1,71 @@
-"""Measure what a page still lacks, a few seconds at a time, so that results appear as they come.
+"""What a page wants measured: it gets what is known at once, and the workers are asked for the rest.
 
-Every measurement is in the store before the next begins: a click, a reload or another page loses at most the
-one in flight."""
+Nothing is measured in the page itself. A measurement is in the store as soon as it exists; the job panel
+runs the page again when one is done."""
 
 from __future__ import annotations
 
 import time
 
-import streamlit as st
-
-from pages.parts.opening import calm
 from pages.parts.state import State
 from quant_core.errors import QuantscopeError
 from quant_core.plan import PRESETS, Plan, preset_plan
-from quant_core.study import Cell, CellKey, Evaluation, Study
-
-_CHUNK = 3.0  # seconds of sweeping between two repaints
-_CHUNK_CELLS = (
-    8  # but no fewer cells than this: each start runs what comes before the first missing cell again
+from quant_core.study import (
+    CANCELLED,
+    DONE,
+    SWEEP,
+    Cell,
+    CellKey,
+    Evaluation,
+    Job,
+    Latency,
+    Ranges,
+    Study,
+    Wish,
+    evaluation_wish,
+    known_latency,
+    latency_wish,
+    line,
+    preset_wish,
+    ranges_wish,
 )
 
-
-def measure_plan(state: State, study: Study) -> Evaluation | None:
-    """The evaluation of the plan in hand: known, or measured now under a progress bar. None without data."""
-    if not study.has_data:
-        return None
-    try:
-        found = study.known(state.plan)
-        if found is None:
-            with st.spinner("Measuring the plan"):
-                found = study.evaluate(state.plan)
-    except QuantscopeError:
-        return None  # the header says why the plan cannot be written
-    state.keep(state.plan, found)
-    return found
+_SETTLED = 10.0  # seconds after which a job that left nothing behind is asked again
 
 
 def known_plan(state: State, study: Study) -> Evaluation | None:
-    """The evaluation of the plan in hand if it was measured before."""
-    try:
-        return study.known(state.plan) if study.has_data else None
-    except QuantscopeError:
+    """The evaluation of the plan in hand if it was measured; otherwise it is asked for."""
+    if not study.has_data:
         return None
+    wish = evaluation_wish(state.source, state.plan)
+    job = wish.find(state.id)  # before looking: what ends in between is seen then
+    try:
+        found = study.known(state.plan)
+        if found is None:
+            study.files.check(state.plan)
+            _ask(wish, state, job)
+        else:
+            state.keep(state.plan, found)
+        return found
+    except QuantscopeError:
+        return None  # the header says why the plan cannot be written
+
+
+def plan_latency(state: State, study: Study) -> Latency | None:
+    """The latency of the plan in hand if it was measured; otherwise it is asked for, unless a sweep keeps the
+    machine busy.
+    """
+    wish = latency_wish(state.source, state.plan)
+    job = wish.find(state.id)
+    found = known_latency(study, state.plan)
+    if found is None and not sweeping(state):
+        _ask(wish, state, job)
+    return found
+
+
+def sweeping(state: State) -> Job | None:
+    """The sweep of this window that waits or runs."""
+    return next((job for job in line().jobs(state.id) if job.kind == SWEEP and job.alive), None)
 
 
 def known_cells(study: Study, keys: list[CellKey]) -> dict[CellKey, Cell]:
@@ -49,44 +73,45 @@ def known_cells(study: Study, keys: list[CellKey]) -> dict[CellKey, Cell]:
     return study.known_cells(keys) if keys and study.has_data else {}
 
 
-def sweep_missing(study: Study, keys: list[CellKey], known: dict[CellKey, Cell]) -> None:
-    """Measure missing cells for a few seconds, then repaint the page; returns when none is missing."""
-    missing = [key for key in keys if key not in known]
-    if not missing:
-        return
-    start, done = time.monotonic(), len(known)
-    bar = st.progress(done / len(keys), f"Sensitivity: {done} of {len(keys)} cells measured")
-    try:
-        for number, _ in enumerate(study.sweep(missing), start=1):
-            elapsed = time.monotonic() - start
-            left = elapsed / number * (len(missing) - number)
-            bar.progress(
-                (done + number) / len(keys),
-                f"Sensitivity: {done + number} of {len(keys)} cells, {left:.0f} s left",
-            )
-            if elapsed > _CHUNK and number >= _CHUNK_CELLS:
-                break
-    except QuantscopeError as error:
-        calm(error)
-        return
-    st.rerun()
+def known_ranges(state: State, study: Study) -> Ranges | None:
+    """The activation ranges if they were measured; otherwise they are asked for."""
+    if study.calibration is None:
+        return None
+    wish = ranges_wish(state.source)
+    job = wish.find(state.id)
+    if study.has_ranges:
+        return study.ranges
+    _ask(wish, state, job)
+    return None
 
 
-def measure_presets(state: State, study: Study, measure: bool) -> dict[str, Evaluation]:
-    """The evaluations of all presets; those not known are measured where `measure` is set."""
+def known_presets(state: State, study: Study, ask: bool) -> dict[str, Evaluation]:
+    """The evaluations of the presets that were measured; the others are asked for where `ask` is set."""
     found: dict[str, Evaluation] = {}
-    bar = st.empty()
-    for number, name in enumerate(PRESETS):
+    for name in PRESETS:
+        plan: Plan = preset_plan(study.graph, name)
+        wish = preset_wish(state.source, plan)
+        job = wish.find(state.id)
         try:
-            plan: Plan = preset_plan(study.graph, name)
             evaluation = study.known(plan)
-            if evaluation is None and measure:
-                bar.progress(number / len(PRESETS), f"Measuring the preset {name}")
-                evaluation = study.evaluate(plan)
+            study.files.check(plan)
         except QuantscopeError:
             continue  # a preset that needs calibration where there is none
         if evaluation is not None:
             found[name] = evaluation
             state.keep(plan, evaluation)
-    bar.empty()
+        elif ask or job is not None:
+            _ask(wish, state, job)
     return found
+
+
+def _ask(wish: Wish, state: State, job: Job | None) -> None:
+    """Ask, unless it was asked before and waits, runs or failed: what failed is asked again by the user
+    only.
+    """
+    left_nothing = job is not None and job.state == DONE and time.time() - job.updated > _SETTLED
+    if job is None or job.state == CANCELLED or left_nothing:
+        wish.ask(state.id)
+
+
+measure_plan = known_plan

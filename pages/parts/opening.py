@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.parts import text
+from pages.parts.live import take_results
 from pages.parts.state import State, current
 from quant_core.errors import QuantscopeError
 from quant_core.study import Source, Study, check_layer
@@ -13,6 +14,7 @@ from quant_core.study import Source, Study, check_layer
 def opened() -> tuple[State, Study]:
     """State and study of this window. Shows a box and stops the page where the study cannot be opened."""
     state = current()
+    take_results(state)
     try:
         study = open_study(state.source)
         state.layer = check_layer(study, state.layer)

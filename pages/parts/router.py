@@ -4,7 +4,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.parts.links import MIXED_PRECISION, START, WEIGHTS
+from pages.parts.links import (
+    ACTIVATIONS,
+    COMPARE,
+    EXPORT,
+    MIXED_PRECISION,
+    MODEL,
+    SENSITIVITY,
+    START,
+    WEIGHTS,
+)
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
@@ -19,16 +28,21 @@ st.set_page_config(
 SECTIONS = {
     "Explore": [
         st.Page(START, title="Start", icon=":material/home:", default=True),
+        st.Page(MODEL, title="Model", icon=":material/account_tree:"),
         st.Page(WEIGHTS, title="Weights", icon=":material/bar_chart:"),
+        st.Page(ACTIVATIONS, title="Activations", icon=":material/show_chart:"),
     ],
     "Decide": [
+        st.Page(SENSITIVITY, title="Sensitivity", icon=":material/thermostat:"),
         st.Page(
             MIXED_PRECISION,
             title="Mixed precision",
             icon=":material/grid_on:",
             url_path="mixed-precision",
         ),
+        st.Page(COMPARE, title="Compare", icon=":material/compare_arrows:"),
     ],
+    "Prove": [st.Page(EXPORT, title="Export", icon=":material/download:")],
 }
 
 st.logo(str(ASSETS / "logo.svg"), size="medium")

@@ -43,7 +43,13 @@ class View:
     channel: int | None = None
     measure: str = "sqnr_db"
     order: str = "model"
-    folded: bool = True
+    folded: bool | None = None  # repeated blocks; None: where the graph is large
+    unfolded: tuple[str, ...] = ()  # first nodes of the blocks that stay open
+    whole: bool = False
+    find: str = ""
+    damage_at: str = "int4"  # the format that the error of a layer in FP32 is shown at
+    decoder: str = "cast"
+    swept: tuple[str, ...] = ("weights", "activations")
 
     def scheme(self) -> Scheme:
         """The scheme of the overlay."""
@@ -64,7 +70,6 @@ class State:
     correct: bool = False
     measured: dict[str, Measured] = field(default_factory=dict)
     compared: list[str] = field(default_factory=list)  # keys of measured plans, side by side on Compare
-    asked: list[str] = field(default_factory=list)  # long work the user asked for on a model of their own
     notice: str = ""
 
     @property
@@ -173,7 +178,6 @@ def _record(state: State) -> dict[str, Any]:
         "budget": state.budget,
         "correct": state.correct,
         "compared": state.compared,
-        "asked": state.asked,
         "measured": [
             {"plan": m.plan.to_json(), "evaluation": asdict(m.evaluation)} for m in state.measured.values()
         ],
@@ -188,11 +192,10 @@ def _restored(identity: str, record: dict[str, Any]) -> State:
             source=Source.from_record(record["source"]),
             history=[Plan.from_json(p) for p in record["history"]] or [Plan()],
             layer=str(record["layer"]),
-            view=View(**record["view"]),
+            view=View(**{k: tuple(v) if isinstance(v, list) else v for k, v in record["view"].items()}),
             budget=float(record["budget"]),
             correct=bool(record["correct"]),
             compared=[str(key) for key in record["compared"]],
-            asked=[str(what) for what in record["asked"]],
         )
         state.position = min(max(int(record["position"]), 0), len(state.history) - 1)
         for entry in record["measured"]:

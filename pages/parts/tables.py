@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 import streamlit as st
 
 
-def csv_button(table: pd.DataFrame, name: str) -> None:
-    """A quiet button that downloads `table` as `name`.csv."""
+def csv_button(table: pd.DataFrame | Callable[[], pd.DataFrame], name: str) -> None:
+    """A quiet button that downloads `table` as `name`.csv; it is made when it is asked for."""
     st.download_button(
         "CSV",
-        table.to_csv(index=False),
+        lambda: (table() if callable(table) else table).to_csv(index=False),
         f"{name}.csv",
         "text/csv",
         icon=":material/table:",

@@ -35,6 +35,14 @@ def decibel(value: float | None) -> str:
     return "equal" if value >= 200 else f"{value:.1f} dB"
 
 
+def span(seconds: float) -> str:
+    """A duration as minutes and seconds, 0:05, or hours, 1:02:05."""
+    whole = int(seconds)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def shape(dimensions: tuple[int, ...] | None) -> str:
     """A shape as 16x1x3x3."""
     return "x".join(map(str, dimensions or ()))

@@ -1,11 +1,21 @@
 """The engine: run graphs with ONNX Runtime, calibrate, evaluate, sweep, compare."""
 
 from quant_core.engine.calibrate import calibrate, with_outputs
-from quant_core.engine.compare import Comparison, compare, latency_ratio
+from quant_core.engine.compare import Comparison, compare, latency_ratio, latency_ratios
 from quant_core.engine.evaluate import Progress, Reference, evaluate
-from quant_core.engine.run import BATCH, batch_size, cut_off, fill_up, fixed_batch, run, run_all, run_whole
+from quant_core.engine.run import (
+    BATCH,
+    Pulse,
+    batch_size,
+    cut_off,
+    fill_up,
+    fixed_batch,
+    run,
+    run_all,
+    run_whole,
+)
 from quant_core.engine.session import ENGINE, EXECUTIONS, make_session
-from quant_core.engine.sweep import Cell, CellKey, cell_plan, sweep
+from quant_core.engine.sweep import Cell, CellKey, Failed, cell_plan, sweep
 
 __all__ = [
     "BATCH",
@@ -14,7 +24,9 @@ __all__ = [
     "Cell",
     "CellKey",
     "Comparison",
+    "Failed",
     "Progress",
+    "Pulse",
     "Reference",
     "batch_size",
     "calibrate",
@@ -25,6 +37,7 @@ __all__ = [
     "fill_up",
     "fixed_batch",
     "latency_ratio",
+    "latency_ratios",
     "make_session",
     "run",
     "run_all",

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quant_core.data import Dataset, Quality, QualityMeter
-from quant_core.engine.run import run_whole
+from quant_core.engine.run import Pulse, run_whole
 from quant_core.engine.session import make_session
 from quant_core.errors import DataError
 
@@ -44,14 +45,29 @@ def compare(a: Path | bytes, b: Path | bytes, data: Dataset, size: int) -> Compa
 def latency_ratio(
     a: Path | bytes, b: Path | bytes, data: Dataset, size: int, runs: int = TIMED_RUNS
 ) -> float:
-    """Time of B over time of A: median of paired, interleaved runs on the first batch, after a warm-up."""
+    """Time of B over time of A: the median of `latency_ratios`."""
+    return float(np.median(latency_ratios(a, b, data, size, runs)))
+
+
+def latency_ratios(
+    a: Path | bytes,
+    b: Path | bytes,
+    data: Dataset,
+    size: int,
+    runs: int = TIMED_RUNS,
+    pulse: Pulse = lambda: None,
+) -> NDArray[np.float64]:
+    """Time of B over time of A, `[runs]`: paired, interleaved runs on the first batch, after a warm-up.
+    `pulse` is called between pairs.
+    """
     sessions = make_session(a, "shipped"), make_session(b, "shipped")
     feeds, _ = next(data.batches(size))
     times = np.empty((runs, 2))
     for number in range(-WARM_UP, runs):
+        pulse()
         for which, session in enumerate(sessions):
             start = time.perf_counter()
             run_whole(session, feeds)
             if number >= 0:
                 times[number, which] = time.perf_counter() - start
-    return float(np.median(times[:, 1] / times[:, 0]))
+    return times[:, 1] / times[:, 0]

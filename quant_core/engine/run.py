@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import onnxruntime as ort
@@ -14,6 +14,8 @@ from quant_core.errors import ModelError
 from quant_core.graph import Port
 
 BATCH = 32
+
+Pulse = Callable[[], None]  # called often, so that long work can be stopped in the middle
 
 
 def batch_size(inputs: tuple[Port, ...], dynamic: bool = False) -> int:

@@ -7,7 +7,7 @@ one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from quant_core.data import Batch, Dataset, Outputs, Quality, QualityMeter
 from quant_core.engine.evaluate import Reference
-from quant_core.engine.run import cut_off, fill_up, fixed_batch, run
+from quant_core.engine.run import Pulse, cut_off, fill_up, fixed_batch, run
 from quant_core.engine.session import make_session
+from quant_core.errors import QuantscopeError
 from quant_core.graph import Graph, Segment, cut_segments, inputs_of, stretch, suffix
 from quant_core.lower import FindRange, WeightCache, lower, to_bytes
 from quant_core.plan import Plan, Precision, cell_precision
@@ -31,6 +32,9 @@ class CellKey:
     layer: str
     format: str
     part: str
+
+
+Failed = Callable[[CellKey, QuantscopeError], None]
 
 
 @dataclass(frozen=True)
@@ -70,11 +74,14 @@ def sweep(
     find_range: FindRange,
     size: int,
     execution: str = "simulated",
+    pulse: Pulse = lambda: None,
+    failed: Failed | None = None,
 ) -> Iterator[Cell]:
     """Measure `cells` one by one, in the order of execution of their layers, `size` samples at a time.
 
     Shipped execution runs the whole file for each cell, since integer kernels depend on what surrounds a
-    layer."""
+    layer. `pulse` is called for each batch, so that a caller can stop in the middle. A cell that cannot be
+    measured is told to `failed`, and the others go on; without it the error is raised."""
     graph = cache.graph
     plans = {key: plan for key in cells if (plan := cell_plan(graph, key)) is not None}
     fixed = fixed_batch(inputs_of(graph.model))
@@ -86,21 +93,30 @@ def sweep(
     for number, segment in enumerate(segments):
         wanted = [key for key in plans if first[key] == number]
         if number and wanted:
-            entry = _advance(graph, data, size, entry, segment)
+            entry = _advance(graph, data, size, entry, segment, pulse)
         if not wanted:
             continue
         part = graph if entry is None else suffix(graph, entry.names)
         part_cache = WeightCache(part, cache.kept)
         for key in wanted:
-            model = to_bytes(lower(part_cache, plans[key], find_range))
-            source = data if entry is None else entry.feeds
-            expected = reference.outputs(data, execution, size)
-            quality = _measure(model, source, expected, labels, execution, size, fixed)
-            whole = model if part is graph else to_bytes(lower(cache, plans[key], find_range))
+            pulse()
+            try:
+                model = to_bytes(lower(part_cache, plans[key], find_range))
+                source = data if entry is None else entry.feeds
+                expected = reference.outputs(data, execution, size)
+                quality = _measure(model, source, expected, labels, execution, size, fixed, pulse)
+                whole = model if part is graph else to_bytes(lower(cache, plans[key], find_range))
+            except QuantscopeError as error:
+                if failed is None:
+                    raise
+                failed(key, error)
+                continue
             yield Cell(key, quality, len(whole))
 
 
-def _advance(graph: Graph, data: Dataset, size: int, entry: _Entry | None, segment: Segment) -> _Entry | None:
+def _advance(
+    graph: Graph, data: Dataset, size: int, entry: _Entry | None, segment: Segment, pulse: Pulse
+) -> _Entry | None:
     """What enters `segment`, computed from what entered an earlier one; the earlier one where it would be too
     large.
     """
@@ -111,6 +127,7 @@ def _advance(graph: Graph, data: Dataset, size: int, entry: _Entry | None, segme
     feeds: list[Batch] = []
     total = 0
     for batch in _batches(data if entry is None else entry.feeds, size):
+        pulse()
         outputs = run(session, fill_up(batch, fixed), list(segment.entry))
         feeds.append(dict(zip(segment.entry, outputs, strict=True)))
         total += sum(o.nbytes for o in outputs)
@@ -135,10 +152,12 @@ def _measure(
     execution: str,
     size: int,
     fixed: int | None,
+    pulse: Pulse,
 ) -> Quality:
     session = make_session(model, execution)
     meter = QualityMeter()
     for feeds, reference, label in zip(_batches(source, size), expected, labels, strict=True):
+        pulse()
         outputs = run(session, fill_up(feeds, fixed))
         meter.add(cut_off(outputs, len(reference[0]), fixed), reference, label)
     return meter.result()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 THEMES = ("light", "dark")
 
@@ -41,6 +42,8 @@ _DARK = Palette(
 # SQNR in dB at which each colour of the damage scale stands: above 50 dB nothing shows, below 5 dB all is
 # lost.
 DAMAGE_DB = (50.0, 40.0, 30.0, 20.0, 12.0, 5.0)
+# Lost shares (of agreement or of the metric) at which they stand.
+DAMAGE_LOSS = (0.0, 0.005, 0.02, 0.07, 0.2, 0.5)
 
 
 def palette(theme: str | None) -> Palette:
@@ -48,21 +51,32 @@ def palette(theme: str | None) -> Palette:
     return _DARK if theme == "dark" else _LIGHT
 
 
+@lru_cache(4096)
 def damage_color(sqnr_db: float, theme: str | None) -> str:
-    """The colour of a cell: interpolated between the stops of the damage scale."""
+    """The colour of an SQNR in dB: interpolated between the stops of the damage scale."""
+    return _on_scale(sqnr_db, DAMAGE_DB, theme)
+
+
+@lru_cache(4096)
+def loss_color(loss: float, theme: str | None) -> str:
+    """The colour of a lost share of decisions, 0..1, on the damage scale."""
+    return _on_scale(-loss, tuple(-stop for stop in DAMAGE_LOSS), theme)
+
+
+def _on_scale(value: float, stops: tuple[float, ...], theme: str | None) -> str:
+    """The colour of `value` between falling `stops`."""
     colors = palette(theme).damage
-    if sqnr_db >= DAMAGE_DB[0]:
+    if value >= stops[0]:
         return colors[0]
     for (upper, a), (lower, b) in zip(
-        zip(DAMAGE_DB[:-1], colors[:-1], strict=True),
-        zip(DAMAGE_DB[1:], colors[1:], strict=True),
-        strict=True,
+        zip(stops[:-1], colors[:-1], strict=True), zip(stops[1:], colors[1:], strict=True), strict=True
     ):
-        if sqnr_db >= lower:
-            return _mix(a, b, (upper - sqnr_db) / (upper - lower))
+        if value >= lower:
+            return _mix(a, b, (upper - value) / (upper - lower))
     return colors[-1]
 
 
+@lru_cache(4096)
 def text_on(color: str) -> str:
     """Black or white, whichever stands out more on `color`: at least 4.58:1 on any (WCAG 2.1)."""
     return max(("#000000", "#FFFFFF"), key=lambda ink: contrast(ink, color))

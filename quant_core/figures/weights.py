@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
+from plotly.subplots import make_subplots
 
+from quant_core.figures.grid import add_grid, extent_of
 from quant_core.figures.palette import palette
 from quant_core.figures.style import styled
-
-_MOST_LINES = 64  # more grid lines than this would cover the histogram: they become ticks along the axis
 
 
 def histogram_figure(
@@ -40,19 +42,7 @@ def histogram_figure(
     )
     if grid is not None and grid.size:
         color = colors.bits.get(bits, colors.bits[8])
-        top = float(counts.max(initial=1))
-        inner = grid[
-            (grid >= edges[0] - (edges[-1] - edges[0])) & (grid <= edges[-1] + (edges[-1] - edges[0]))
-        ]
-        tall = top if inner.size <= _MOST_LINES else 0.06 * top
-        figure.add_scatter(
-            x=np.repeat(inner, 3),
-            y=np.tile([0.0, tall, np.nan], inner.size),
-            mode="lines",
-            line={"color": color, "width": 1.4 if inner.size <= _MOST_LINES else 0.8},
-            name="grid",
-            hovertemplate="grid %{x:.4g}<extra></extra>",
-        )
+        add_grid(figure, grid, bits, extent_of(edges), (0.0, float(counts.max(initial=1))), theme)
         for end, side in ((grid[0], "left"), (grid[-1], "right")):
             figure.add_vline(x=float(end), line={"color": color, "dash": "dash", "width": 1.5})
             figure.add_annotation(
@@ -64,18 +54,66 @@ def histogram_figure(
     return styled(figure, theme, 340, label, "weights per bin")
 
 
-def channel_figure(ranges: pd.DataFrame, chosen: int | None, theme: str | None) -> go.Figure:
-    """Lowest to highest weight of each output channel; columns channel, low, high."""
+def channel_figure(channels: pd.DataFrame, chosen: int | None, theme: str | None) -> go.Figure:
+    """Lowest to highest weight of each output channel, in the order of the rows; columns channel, low, high,
+    outlier, sqnr_db. The chosen channel is in the accent, outliers carry a triangle. A point that is clicked
+    carries the channel."""
     colors = palette(theme)
-    fill = [colors.accent if chosen is None or c == chosen else colors.secondary for c in ranges["channel"]]
+    place = np.arange(len(channels))
+    fill = [colors.accent if chosen is None or c == chosen else colors.secondary for c in channels["channel"]]
     figure = go.Figure()
     figure.add_bar(
-        x=ranges["channel"],
-        y=ranges["high"] - ranges["low"],
-        base=ranges["low"],
+        x=place,
+        y=channels["high"] - channels["low"],
+        base=channels["low"],
         marker={"color": fill, "opacity": 0.7, "line": {"width": 0}},
-        customdata=ranges[["low", "high"]],
-        hovertemplate="channel %{x}<br>%{customdata[0]:.4g} to %{customdata[1]:.4g}<extra></extra>",
+        customdata=channels[["channel", "low", "high", "sqnr_db"]],
+        hovertemplate="channel %{customdata[0]}<br>%{customdata[1]:.4g} to %{customdata[2]:.4g}"
+        "<br>SQNR %{customdata[3]:.1f} dB<extra></extra>",
     )
-    figure.update_layout(bargap=0.15)
-    return styled(figure, theme, 220, "output channel", "weight")
+    far = channels["outlier"].to_numpy(bool)
+    if far.any():
+        figure.add_scatter(
+            x=place[far],
+            y=channels["high"][far],
+            mode="markers",
+            marker={"symbol": "triangle-down", "size": 9, "color": colors.bad},
+            customdata=channels.loc[far, ["channel"]],
+            hovertemplate="channel %{customdata[0]}<br>outlier<extra></extra>",
+        )
+    styled(figure, theme, 240, "output channel", "weight")
+    every = max(1, -(-len(channels) // 16))
+    ticks = {"tickvals": place[::every], "ticktext": [str(c) for c in channels["channel"][::every]]}
+    figure.update_xaxes(ticks)
+    return figure.update_layout(bargap=0.15, clickmode="event+select")
+
+
+def panels_figure(
+    panels: Sequence[tuple[str, NDArray[np.float64], NDArray[np.int64], NDArray[np.float64], int]],
+    theme: str | None,
+) -> go.Figure:
+    """One histogram under several grids, three in a row. Each panel: title, `edges` `[bins + 1]`, `counts`
+    `[bins]`, `grid` `[levels]`, bits."""
+    colors = palette(theme)
+    rows = -(-len(panels) // 3)
+    figure = make_subplots(
+        rows=rows, cols=3, subplot_titles=[p[0] for p in panels], shared_xaxes="all", shared_yaxes="all",
+        horizontal_spacing=0.03, vertical_spacing=0.2,
+    )  # fmt: skip
+    styled(figure, theme, 60 + 200 * rows, "", "")
+    axis = {"gridcolor": colors.line, "zerolinecolor": colors.line, "color": colors.secondary}
+    figure.update_xaxes(axis)
+    figure.update_yaxes(axis)
+    for number, (_, edges, counts, grid, bits) in enumerate(panels):
+        place = {"row": number // 3 + 1, "col": number % 3 + 1}
+        figure.add_bar(
+            x=(edges[:-1] + edges[1:]) / 2,
+            y=counts,
+            width=np.diff(edges),
+            marker={"color": colors.accent, "opacity": 0.45, "line": {"width": 0}},
+            hovertemplate="weight %{x:.4g}<br>%{y} weights<extra></extra>",
+            **place,
+        )
+        add_grid(figure, grid, bits, extent_of(edges), (0.0, float(counts.max(initial=1))), theme, **place)
+    figure.update_annotations(font={"size": 12, "color": colors.text})
+    return figure.update_layout(bargap=0, margin={"t": 44, "b": 28})

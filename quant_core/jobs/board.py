@@ -67,6 +67,12 @@ class Job:
         return 0.0 if self.started is None else max(0.0, end - self.started)
 
 
+def job_id(owner: str, kind: str, spec: Mapping[str, Any]) -> str:
+    """What a job is called: the same request is the same job."""
+    text = json.dumps(spec, sort_keys=True)
+    return hashlib.sha256(f"{owner} {kind} {text}".encode()).hexdigest()[:32]
+
+
 class Board:
     """The jobs of all owners, in `jobs.sqlite`."""
 
@@ -75,8 +81,7 @@ class Board:
 
     def ask(self, owner: str, kind: str, spec: Mapping[str, Any], urgent: bool = False) -> Job:
         """Put a job up. One that waits or runs already stays as it is; an ended one is wanted again."""
-        text = json.dumps(spec, sort_keys=True)
-        identity = hashlib.sha256(f"{owner} {kind} {text}".encode()).hexdigest()[:32]
+        text, identity = json.dumps(spec, sort_keys=True), job_id(owner, kind, spec)
         now = time.time()
         with self._database.connect() as connection:
             connection.execute("BEGIN IMMEDIATE")

@@ -65,7 +65,7 @@ async def _serve(code: str, memory: int) -> None:
     security = Security.temporary()
     space = home() / "jobs" / "space"
     async with Scheduler(
-        host="127.0.0.1", port=0, dashboard=False, dashboard_address=None, security=security
+        host="127.0.0.1", port=0, dashboard=False, dashboard_address="127.0.0.1:0", security=security
     ) as scheduler:
         nannies = [
             Nanny(
@@ -103,7 +103,7 @@ async def _until_unused(scheduler: Any) -> None:
     while loop.time() < until:
         if set(scheduler.clients) - {"fire-and-forget"}:
             until = loop.time() + _GRACE
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.1)
 
 
 def _write_card(content: dict[str, object]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from distributed import Future, KilledWorker
 
 from quant_core.errors import QuantscopeError
-from quant_core.jobs.board import FAILED, WAITING, Board, Job
+from quant_core.jobs.board import FAILED, WAITING, Board, Job, job_id
 from quant_core.jobs.link import Link
 from quant_core.jobs.worker import Task
 
@@ -33,7 +33,7 @@ class Line:
         self._tasks = dict(tasks)
         self._link = link or Link()
         self._sent: dict[str, tuple[str, Future[None]]] = {}  # job -> attempt and its future
-        self._mine: set[str] = set()
+        self._mine: dict[str, None] = {}  # in the order they were asked
         self._leaving: dict[str, float] = {}  # cancelled job -> when its worker is ended
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -51,6 +51,14 @@ class Line:
                     self.cancel(other)
         self._look_after(job.id)
         return job
+
+    def again(self, job: Job) -> Job:
+        """Have an ended job done once more."""
+        return self.ask(job.owner, job.kind, job.spec, job.urgent)
+
+    def find(self, owner: str, kind: str, spec: Mapping[str, Any]) -> Job | None:
+        """The job that was asked so, None where it never was."""
+        return Board().get(job_id(owner, kind, spec))
 
     def jobs(self, owner: str) -> list[Job]:
         """The jobs of `owner`, the oldest first. Those that nobody looks after are taken over."""
@@ -79,7 +87,7 @@ class Line:
 
     def _look_after(self, job: str) -> None:
         with self._lock:
-            self._mine.add(job)
+            self._mine[job] = None
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="quantscope-jobs", daemon=True)
                 self._thread.start()
@@ -114,7 +122,8 @@ class Line:
         self._send(board, job, again=bool(job.attempt))
 
     def _send(self, board: Board, job: Job, again: bool) -> None:
-        attempt = board.begin_attempt(job.id, "The workers are started again" if again else "")
+        note = "" if self._link.up else "starting the workers again" if again else "starting the workers"
+        attempt = board.begin_attempt(job.id, note)
         if attempt is None:
             return
         try:
@@ -135,7 +144,7 @@ class Line:
             self._link.restart(job.worker)
             Board().release(identity, job.attempt)
         with self._lock:
-            self._mine.discard(identity)
+            self._mine.pop(identity, None)
             self._leaving.pop(identity, None)
             _, future = self._sent.pop(identity, ("", None))
         if future is not None:

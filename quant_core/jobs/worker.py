@@ -36,10 +36,12 @@ class Tick:
         """`done` of `total` steps, and what is being done; what is left out stays as it was."""
         old = self._state
         self._state = tuple(b if a is None else a for a, b in zip((done, total, note), old, strict=True))  # type: ignore[assignment]
-        now = time.monotonic()
-        if now < self._next and self._state[2] == old[2]:
-            return
-        self._next = now + _EVERY
+        if time.monotonic() >= self._next or self._state[2] != old[2]:
+            self.now()
+
+    def now(self) -> None:
+        """Write on the board at once."""
+        self._next = time.monotonic() + _EVERY
         if not self._board.progress(self._job, self._attempt, *self._state):
             raise Stopped
 
@@ -53,7 +55,9 @@ def perform(task: Task, spec: dict[str, Any], job: str, attempt: str) -> None:
     if not board.start(job, attempt, _address()):
         return
     try:
-        result = task(spec, Tick(board, job, attempt))
+        tick = Tick(board, job, attempt)
+        result = task(spec, tick)
+        tick.now()
         board.finish(job, attempt, DONE, result=result)
     except Stopped:
         pass

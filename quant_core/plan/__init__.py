@@ -1,6 +1,6 @@
 """Plans: which layer has which precision, presets, rules, and the plan file."""
 
-from quant_core.plan.plan import Plan, diff, read_plan, write_plan
+from quant_core.plan.plan import Plan, diff, differences, read_plan, write_plan
 from quant_core.plan.precision import Precision
 from quant_core.plan.presets import (
     PARTS,
@@ -24,6 +24,7 @@ __all__ = [
     "default_activation_scheme",
     "default_scheme",
     "diff",
+    "differences",
     "precision_for",
     "preset_plan",
     "read_plan",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -123,11 +123,18 @@ def write_plan(plan: Plan, path: str | Path) -> None:
     Path(path).write_text(json.dumps(plan.to_json(), indent=1) + "\n", encoding="utf-8")
 
 
-def diff(a: Plan, b: Plan, layers: Iterable[str]) -> dict[str, tuple[Precision, Precision]]:
+def diff(a: Plan, b: Plan, layers: Iterable[str]) -> dict[str, tuple[Precision, ...]]:
     """The layers whose schemes differ, with both precisions."""
-    pairs = {name: (a[name], b[name]) for name in layers}
+    return differences([a, b], layers)
+
+
+def differences(plans: Sequence[Plan], layers: Iterable[str]) -> dict[str, tuple[Precision, ...]]:
+    """The layers that not all of `plans` treat alike, with the precision in each plan. Locks and notes do not
+    count.
+    """
+    rows = {name: tuple(plan[name] for plan in plans) for name in layers}
     return {
-        name: (x, y)
-        for name, (x, y) in pairs.items()
-        if (x.weights, x.activations, x.bias_correction) != (y.weights, y.activations, y.bias_correction)
+        name: row
+        for name, row in rows.items()
+        if len({(p.weights, p.activations, p.bias_correction) for p in row}) > 1
     }

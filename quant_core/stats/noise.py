@@ -7,9 +7,9 @@ of (t - c)^2 that is continuous over all codes is
     F(t) = c(t) / 12 + (t - c(t))^3 / 3
 
 since a whole step between two codes adds 1/12, the noise power of a uniform quantizer (Widrow and Kollar
-2008, "Quantization Noise"). The values of a bin are taken as spread evenly about their mean, with the variance
-that they have: a bin of equal values stays a point, and a bin wider than a step gives the average over the
-steps in it. Zeros have a code and add no noise; they are taken out of their bin first."""
+2008, "Quantization Noise"). The values of a bin are taken as spread evenly about their mean, with the
+variance that they have: a bin of equal values stays a point, and a bin wider than a step gives the average
+over the steps in it. Zeros have a code and add no noise; they are taken out of their bin first."""
 
 from __future__ import annotations
 

@@ -38,7 +38,10 @@ class Store:
 
     def get_many(self, abouts: Iterable[Mapping[str, object]]) -> list[dict[str, Any] | None]:
         """The records for several, in their order."""
-        keys = [measurement_key(about) for about in abouts]
+        return self.get_named([measurement_key(about) for about in abouts])
+
+    def get_named(self, keys: Iterable[str]) -> list[dict[str, Any] | None]:
+        """The records under `keys`, as `measurement_key` makes them, in their order."""
         with self._database.connect() as connection:
             rows = (
                 connection.execute("SELECT record FROM measurements WHERE key = ?", (k,)).fetchone()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from quant_core.data import Dataset, draw
-from quant_core.engine import CellKey
+from quant_core.engine import CellKey, Pulse
 from quant_core.errors import SearchError
 from quant_core.formats import sqnr_from_power
 from quant_core.plan import Plan, Precision, cell_precision
@@ -45,10 +45,17 @@ class _Table:
 
 class BudgetSearch:
     """Search over the weight formats of all layers. Damage is measured on calibration samples, so that the
-    samples evaluated have no part in the choice. Locked layers keep the precision of `start`."""
+    samples evaluated have no part in the choice. Locked layers keep the precision of `start`. `pulse` is
+    called often, so that a caller can stop the search."""
 
-    def __init__(self, study: Study, formats: tuple[str, ...] = FORMATS, start: Plan | None = None) -> None:
-        self.study, self.formats = study, formats
+    def __init__(
+        self,
+        study: Study,
+        formats: tuple[str, ...] = FORMATS,
+        start: Plan | None = None,
+        pulse: Pulse = lambda: None,
+    ) -> None:
+        self.study, self.formats, self._pulse = study, formats, pulse
         self.start = start or Plan("search", {}, study.graph.file.sha256, study.graph.file.name)
         self._table: _Table | None = None
 
@@ -58,7 +65,7 @@ class BudgetSearch:
         data = self._data()
         keys = study.cells(list(self.formats), ("weights",))
         known = {}
-        for cell in study.sweep(keys, "simulated", data):
+        for cell in study.sweep(keys, "simulated", data, self._pulse):
             known[cell.key] = cell
             if progress is not None:
                 progress(len(known), len(keys))
@@ -151,9 +158,12 @@ class BudgetSearch:
         fitting = [c for c in candidates.values() if self.study.bytes_of(c[0]) <= max_bytes]
         if len(fitting) > 1:
             calibration = self.study.calibration
-            fitting.sort(key=lambda c: -self.study.evaluate(c[0], data=calibration).sqnr_db)
+            fitting.sort(key=lambda c: -self._evaluate(c[0], calibration).sqnr_db)
         plan, sqnr, size = fitting[0]
-        return Found(plan, sqnr, size, self.study.evaluate(plan))
+        return Found(plan, sqnr, size, self._evaluate(plan))
+
+    def _evaluate(self, plan: Plan, data: Dataset | None = None) -> Evaluation:
+        return self.study.evaluate(plan, progress=lambda *_: self._pulse(), data=data)
 
     def _uniform(self, max_bytes: int) -> list[tuple[Plan, float, int]]:
         """One format for all free layers, the first that fits; with predicted SQNR (dB) and bytes."""

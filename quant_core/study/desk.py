@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
 
 import pandas as pd
 
 from quant_core.engine import Cell, CellKey
 from quant_core.errors import PlanError
 from quant_core.formats import Scheme, sqnr_from_power
-from quant_core.plan import Plan, Precision, default_activation_scheme, default_scheme, why_not
+from quant_core.plan import Plan, Precision, default_activation_scheme, default_scheme
 from quant_core.search import pareto_front
+from quant_core.study.edit import choose_scheme
 from quant_core.study.records import Evaluation
 from quant_core.study.study import Study
 
@@ -23,12 +25,18 @@ def formats_of(part: str) -> tuple[str, ...]:
     return WEIGHT_FORMATS if part == "weights" else ACTIVATION_FORMATS
 
 
+def desk_formats() -> dict[str, tuple[str, ...]]:
+    """The formats that the desk measures, for each part."""
+    return {part: tuple(f for f in formats_of(part) if f != "fp32") for part in ("weights", "activations")}
+
+
 def column_label(part: str, name: str) -> str:
     """What a column is called: the format that is stored."""
     scheme = scheme_for(part, name)
     return name if scheme is None else scheme.format
 
 
+@cache
 def scheme_for(part: str, name: str) -> Scheme | None:
     """The scheme that a column stands for, None for fp32."""
     if name == "fp32":
@@ -50,30 +58,8 @@ def chosen_column(precision: Precision, part: str) -> str | None:
 
 
 def choose(study: Study, plan: Plan, layers: list[str], part: str, name: str) -> tuple[Plan, list[str]]:
-    """The plan with column `name` chosen for `layers`, and those left as they were with the reason.
-
-    Locked layers keep their precision. Layers that share stored weights take the same weights.
-    """
-    scheme = scheme_for(part, name)
-    changes: dict[str, Precision] = {}
-    refused: list[str] = []
-    for layer_name in layers:
-        layer = study.graph.layer(layer_name)
-        names = (layer_name, *layer.tied) if part == "weights" else (layer_name,)
-        for target in names:
-            old = plan[target]
-            new = replace(old, weights=scheme) if part == "weights" else replace(old, activations=scheme)
-            reason = "it is locked" if old.locked else why_not(study.graph.layer(target), new)
-            if reason is not None:
-                refused.append(f"{target}: {reason}")
-            elif new != old:
-                changes[target] = new
-    return plan.edit(changes, "custom") if changes else plan, refused
-
-
-def toggle_lock(plan: Plan, layer: str) -> Plan:
-    """The plan with the lock of `layer` set or released."""
-    return plan.edit({layer: replace(plan[layer], locked=not plan[layer].locked)})
+    """The plan with column `name` chosen for `layers`, and those left as they were: see `choose_scheme`."""
+    return choose_scheme(study, plan, layers, part, scheme_for(part, name))
 
 
 def forecast_sqnr(plan: Plan, cells: dict[CellKey, Cell]) -> float | None:

@@ -9,36 +9,32 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from quant_core.data import Dataset, Quality, draw
+from quant_core.data import Dataset, Quality
 from quant_core.engine import (
     ENGINE,
     Cell,
     CellKey,
+    Failed,
     Progress,
+    Pulse,
     Reference,
     batch_size,
     cell_plan,
     evaluate,
     sweep,
 )
-from quant_core.errors import DataError, FormatError, ModelError, PlanError
+from quant_core.errors import DataError, FormatError, ModelError
 from quant_core.formats import QuantizedTensor, Scheme, get_format
 from quant_core.graph import Graph, Layer, count_parameters, inputs_of, opset_of, outputs_of, read_model
-from quant_core.improve import can_correct, correct_bias
-from quant_core.lower import Corrections, WeightCache, lower, to_bytes
+from quant_core.lower import WeightCache
 from quant_core.plan import PARTS, Plan
 from quant_core.prepare import Step, prepare
 from quant_core.stats import Ranges
-from quant_core.store import Store
+from quant_core.store import Store, measurement_key
 from quant_core.study.calibration import KeptRanges
+from quant_core.study.files import Files
 from quant_core.study.open import OpenedData, open_model, open_samples, proof_samples
 from quant_core.study.records import Evaluation, cell_of, cell_record
-
-_SIZES_KEPT = 512
-_CORRECTIONS_KEPT = 64
-_CORRECTION_SAMPLES = 128
 
 
 class Study:
@@ -49,8 +45,10 @@ class Study:
         self._data = data
         self.cache = WeightCache(graph)
         self.reference = Reference(graph.file.path)
-        self._sizes: dict[str, int] = {}
-        self._corrected: dict[str, Corrections] = {}
+        self._applicable: dict[tuple[tuple[str, ...], tuple[str, ...]], list[CellKey]] = {}
+        self._found: dict[tuple[str, str], dict[CellKey, Cell]] = {}
+        self._names: dict[tuple[str, str], dict[CellKey, str]] = {}
+        self.files = Files(graph, self.cache, self.calibration, lambda: self.ranges)
 
     @classmethod
     def open(
@@ -137,44 +135,18 @@ class Study:
 
     def lowered(self, plan: Plan, decoder: str = "cast") -> bytes:
         """The exported file of `plan`. PlanError where the model cannot take it."""
-        if plan.needs_calibration and self.calibration is None:
-            raise PlanError(
-                "the plan quantizes activations or corrects biases, and no calibration samples are given",
-                "give calibration data, or a plan of weights only",
-            )
-        return self._lowered(plan, self._corrections(plan), decoder)
-
-    def _lowered(self, plan: Plan, corrections: Corrections, decoder: str) -> bytes:
-        find = self.ranges.find if plan.needs_ranges else Ranges({}).find
-        return to_bytes(lower(self.cache, plan, find, corrections, decoder))
-
-    def _stand_ins(self, plan: Plan) -> Corrections:
-        """Corrections that take the bytes of the true ones, without measuring them: all different, as those
-        are.
-        """
-        rng = np.random.default_rng(0)
-        layers = [x for x in self.graph.quantizable if plan[x.name].bias_correction and can_correct(x)]
-        return {x.name: rng.normal(size=x.shape[x.axis] if x.shape else 1).astype(np.float32) for x in layers}
-
-    def _corrections(self, plan: Plan) -> Corrections:
-        """The bias corrections of `plan`, measured on calibration samples once."""
-        if self.calibration is None or not any(p.bias_correction for p in plan.quantized.values()):
-            return {}
-        if plan.key not in self._corrected:
-            data = draw(self.calibration, _CORRECTION_SAMPLES)
-            size = batch_size(inputs_of(self.graph.file.model), plan.has_dynamic)
-            while len(self._corrected) >= _CORRECTIONS_KEPT:
-                self._corrected.pop(next(iter(self._corrected)))
-            self._corrected[plan.key] = correct_bias(self.cache, plan, self.ranges.find, data, size)
-        return self._corrected[plan.key]
+        return self.files.lowered(plan, decoder)
 
     def bytes_of(self, plan: Plan) -> int:
         """The size of the exported file of `plan`, to the byte."""
-        if plan.key not in self._sizes:
-            if len(self._sizes) >= _SIZES_KEPT:
-                self._sizes.clear()
-            self._sizes[plan.key] = len(self._lowered(plan, self._stand_ins(plan), "cast"))
-        return self._sizes[plan.key]
+        return self.files.bytes_of(plan)
+
+    def bytes_at_once(self, plan: Plan) -> tuple[int, bool]:
+        """The size of the exported file without measuring anything, and whether it is exact: it is, unless
+        activation ranges are needed and not known yet.
+        """
+        exact = not plan.needs_ranges or self.has_ranges
+        return self.files.bytes_of(plan, measured=exact), exact
 
     def baseline(
         self, execution: str = "simulated", dynamic: bool = False, data: Dataset | None = None
@@ -189,12 +161,24 @@ class Study:
             self.store.put(about, record)
         return Quality(**record)
 
+    def known_baseline(self) -> float | None:
+        """The metric of FP32 on the same samples if it was measured."""
+        about = self._about(
+            "fp32", "simulated", batch_size(inputs_of(self.graph.file.model)), self.data, None
+        )
+        record = self.store.get(about)
+        return None if record is None else record["metric"]
+
     def known(
-        self, plan: Plan, execution: str = "simulated", data: Dataset | None = None
+        self,
+        plan: Plan,
+        execution: str = "simulated",
+        data: Dataset | None = None,
+        decoder: str = "cast",
     ) -> Evaluation | None:
         """The evaluation of `plan` if it was measured before."""
         data = data or self.data
-        record = self.store.get(self._about_plan(plan, execution, data))
+        record = self.store.get(self.about_plan(plan, execution, data, decoder))
         if record is None:
             return None
         baseline = self.baseline(execution, plan.has_dynamic, data)
@@ -208,16 +192,18 @@ class Study:
         execution: str = "simulated",
         progress: Progress | None = None,
         data: Dataset | None = None,
+        decoder: str = "cast",
     ) -> Evaluation:
         """Measure `plan` by running the file that export writes, unless it was measured before."""
         data = data or self.data
-        found = self.known(plan, execution, data)
+        found = self.known(plan, execution, data, decoder)
         if found is not None:
             return found
         size = batch_size(inputs_of(self.graph.file.model), plan.has_dynamic)
-        model = self.lowered(plan)
+        model = self.lowered(plan, decoder)
         quality = evaluate(model, data, self.reference, execution, size, progress)
-        self.store.put(self._about_plan(plan, execution, data), {"bytes": len(model), **asdict(quality)})
+        about = self.about_plan(plan, execution, data, decoder)
+        self.store.put(about, {"bytes": len(model), **asdict(quality)})
         return self._evaluation(
             quality, len(model), self.baseline(execution, plan.has_dynamic, data), execution
         )
@@ -252,21 +238,38 @@ class Study:
                 raise FormatError("a sweep of fp32 measures nothing", "choose lower formats")
         if self.calibration is None:
             parts = tuple(p for p in parts if p == "weights")
-        keys = [CellKey(x.name, f, p) for x in self.graph.quantizable for f in formats for p in parts]
-        return [key for key in keys if cell_plan(self.graph, key) is not None]
+        asked = tuple(formats), parts
+        if asked not in self._applicable:
+            keys = [CellKey(x.name, f, p) for x in self.graph.quantizable for f in formats for p in parts]
+            self._applicable[asked] = [key for key in keys if cell_plan(self.graph, key) is not None]
+        return list(self._applicable[asked])
 
     def known_cells(
         self, keys: list[CellKey], execution: str = "simulated", data: Dataset | None = None
     ) -> dict[CellKey, Cell]:
-        """Those of `keys` that were measured before."""
-        abouts = [self._about_cell(key, execution, data or self.data) for key in keys]
-        records = self.store.get_many(abouts)
-        return {key: cell_of(key, r) for key, r in zip(keys, records, strict=True) if r is not None}
+        """Those of `keys` that were measured before. What was found once is remembered."""
+        data = data or self.data
+        found = self._found.setdefault((execution, data.key), {})
+        names = self._names.setdefault((execution, data.key), {})
+        asked = [key for key in keys if key not in found]
+        for key in asked:
+            if key not in names:
+                names[key] = measurement_key(self._about_cell(key, execution, data))
+        records = self.store.get_named([names[key] for key in asked])
+        found.update({k: cell_of(k, r) for k, r in zip(asked, records, strict=True) if r is not None})
+        return {key: found[key] for key in keys if key in found}
 
     def sweep(
-        self, keys: list[CellKey], execution: str = "simulated", data: Dataset | None = None
+        self,
+        keys: list[CellKey],
+        execution: str = "simulated",
+        data: Dataset | None = None,
+        pulse: Pulse = lambda: None,
+        failed: Failed | None = None,
     ) -> Iterator[Cell]:
-        """The cells of `keys`: first those known, then the others as they are measured and kept."""
+        """The cells of `keys`: first those known, then the others as they are measured and kept. See
+        `engine.sweep` for `pulse` and `failed`.
+        """
         data = data or self.data
         known = self.known_cells(keys, execution, data)
         yield from known.values()
@@ -275,9 +278,20 @@ class Study:
             return
         size = batch_size(inputs_of(self.graph.file.model))
         find = Ranges({}).find if all(key.part == "weights" for key in missing) else self.ranges.find
-        for cell in sweep(self.cache, missing, data, self.reference, find, size, execution):
-            self.store.put(self._about_cell(cell.key, execution, data), cell_record(cell))
+        measured = sweep(self.cache, missing, data, self.reference, find, size, execution, pulse, failed)
+        for cell in measured:
+            self.keep_cell(cell.key, cell_record(cell), execution, data)
             yield cell
+
+    def keep_cell(
+        self,
+        key: CellKey,
+        record: dict[str, Any],
+        execution: str = "simulated",
+        data: Dataset | None = None,
+    ) -> None:
+        """Keep what was measured of a cell."""
+        self.store.put(self._about_cell(key, execution, data or self.data), record)
 
     # ---- keys of measurements
 
@@ -294,15 +308,19 @@ class Study:
             "engine": ENGINE,
         }
 
-    def _about_plan(self, plan: Plan, execution: str, data: Dataset) -> dict[str, object]:
+    def about_plan(
+        self, plan: Plan, execution: str, data: Dataset, decoder: str = "cast"
+    ) -> dict[str, object]:
+        """Everything that the numbers of `plan` depend on: the key of its measurement in the store."""
         size = batch_size(inputs_of(self.graph.file.model), plan.has_dynamic)
         calibration = self.calibration if plan.needs_calibration else None
-        return self._about(f"plan {plan.key}", execution, size, data, calibration)
+        about = self._about(f"plan {plan.key}", execution, size, data, calibration)
+        return about if decoder == "cast" else about | {"decoder": decoder}
 
     def _about_cell(self, key: CellKey, execution: str, data: Dataset) -> dict[str, object]:
         plan = cell_plan(self.graph, key)
         assert plan is not None
-        return self._about_plan(plan, execution, data) | {"what": f"cell {plan.key}"}
+        return self.about_plan(plan, execution, data) | {"what": f"cell {plan.key}"}
 
     def _evaluation(self, quality: Quality, size: int, baseline: Quality, execution: str) -> Evaluation:
         return Evaluation(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quant_core.formats import QuantizedTensor, Scheme, from_rows, sqnr_db, to_rows
+from quant_core.formats import QuantizedTensor, Scheme, from_rows, sqnr_db, sqnr_from_power, to_rows
 from quant_core.graph import Layer
 from quant_core.study.study import Study
 
@@ -31,6 +31,14 @@ COMPARED = (
     Scheme("int4", "group:32", False, "mse"),
     Scheme("int2", "channel", False, "mse"),
     Scheme("int2", "group:32", False, "mse"),
+)
+PANELS = (
+    Scheme("int8", "channel", True, "minmax"),
+    Scheme("int4", "channel", True, "minmax"),
+    Scheme("int4", "channel", True, "mse"),
+    Scheme("int4", "channel", False, "mse"),
+    Scheme("int2", "channel", True, "mse"),
+    Scheme("int2", "channel", False, "mse"),
 )
 
 
@@ -153,8 +161,43 @@ def widest_channel(study: Study, layer: Layer) -> tuple[int, float]:
 
 
 def channel_ranges(study: Study, layer: Layer) -> pd.DataFrame:
-    """Lowest and highest weight of each output channel; columns channel, low, high."""
-    rows = np.moveaxis(study.graph.weights(layer), layer.axis, 0).reshape(
-        layer.shape[layer.axis] if layer.shape else 1, -1
-    )
-    return pd.DataFrame({"channel": np.arange(len(rows)), "low": rows.min(axis=1), "high": rows.max(axis=1)})
+    """Lowest and highest weight of each output channel; columns channel, low, high, and outlier: whether the
+    range is more than twice the median one, so that one scale for all would cost the others a bit.
+    """
+    rows = _channels(study.graph.weights(layer), layer)
+    low, high = rows.min(axis=1), rows.max(axis=1)
+    width = high.astype(np.float64) - low
+    outlier = width > 2 * np.median(width)
+    return pd.DataFrame({"channel": np.arange(len(rows)), "low": low, "high": high, "outlier": outlier})
+
+
+def channel_errors(study: Study, layer: Layer, scheme: Scheme) -> pd.DataFrame:
+    """As `channel_ranges`, with what `scheme` costs in each: columns sqnr_db, of the channel alone, and share
+    of the squared error of the whole layer.
+    """
+    weights = study.graph.weights(layer)
+    exact = _channels(weights, layer).astype(np.float64)
+    error = np.square(_channels(study.quantized(layer, scheme).decode(), layer) - exact).sum(axis=1)
+    signal = np.square(exact).sum(axis=1)
+    ratios = [sqnr_from_power(s, n) if s else 200.0 for s, n in zip(signal, error, strict=True)]
+    total = float(error.sum())
+    return channel_ranges(study, layer).assign(sqnr_db=ratios, share=error / total if total else 0.0)
+
+
+def _channels(weights: NDArray[np.float32], layer: Layer) -> NDArray[np.float32]:
+    """`[channels, weights of one]`."""
+    count = layer.shape[layer.axis] if layer.shape else 1
+    return np.moveaxis(weights, layer.axis, 0).reshape(count, -1) if layer.shape else weights.reshape(1, -1)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One scheme on the weights of one channel: `grid` `[levels]`, SQNR in dB of that channel."""
+
+    scheme: Scheme
+    seen: WeightHistogram
+
+
+def panels(study: Study, layer: Layer, channel: int) -> list[Panel]:
+    """A channel of `layer` under several formats, from many levels to few."""
+    return [Panel(scheme, weight_histogram(study, layer, scheme, channel)) for scheme in PANELS]

@@ -13,7 +13,8 @@ from quant_core.jobs import Tick
 
 
 def count(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
-    """Counts to `to`, `pause` seconds a step, and keeps each step in the folder `kept`: one that is there is left out.
+    """Counts to `to`, `pause` seconds a step, and keeps each step in the folder `kept`: one that is there
+    is left out.
 
     `log` gets a line for each step that was really done."""
     kept = Path(spec["kept"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,17 +13,12 @@ from quant_core.study import Study, load_session
 
 ROUTER = "pages/parts/router.py"
 WEIGHTS = "pages/explore/weights.py"
-TIMEOUT = 120
+
+Run = Callable[..., AppTest]
 
 
-def run(repo: Path, script: str) -> AppTest:
-    test = AppTest.from_file(str(repo / script), default_timeout=TIMEOUT).run()
-    assert not test.exception, test.exception
-    return test
-
-
-def test_start_shows_what_every_preset_costs(repo: Path) -> None:
-    test = run(repo, ROUTER)
+def test_start_shows_what_every_preset_costs(run: Run) -> None:
+    test = run(ROUTER)
     table = test.dataframe[0].value
     assert {"int8", "int8-tensor", "int4-weights"} <= set(table["preset"])
     study = Study.open("sample:digits-mobile", "sample:digits-mobile")
@@ -42,8 +38,10 @@ def test_start_shows_what_every_preset_costs(repo: Path) -> None:
         ("assets/samples/digits-cnn/model.onnx", "README.md", "neither .npz nor a folder"),
     ],
 )
-def test_bad_input_is_one_sentence_and_the_study_stays(repo: Path, model: str, data: str, said: str) -> None:
-    test = run(repo, ROUTER)
+def test_bad_input_is_one_sentence_and_the_study_stays(
+    run: Run, repo: Path, model: str, data: str, said: str
+) -> None:
+    test = run(ROUTER)
     fields = {field.label: field for field in test.text_input}
     fields["Model"].set_value(str(repo / model) if model else "")
     fields["Data"].set_value(str(repo / data) if data else "")
@@ -54,8 +52,8 @@ def test_bad_input_is_one_sentence_and_the_study_stays(repo: Path, model: str, d
     assert test.session_state["quantscope"].source.is_sample
 
 
-def test_weights_page_draws_the_grid_of_every_format(repo: Path) -> None:
-    test = run(repo, WEIGHTS)
+def test_weights_page_draws_the_grid_of_every_format(run: Run) -> None:
+    test = run(WEIGHTS)
     formats = next(box for box in test.selectbox if box.label == "Format")
     seen = set()
     for name in ("int2", "int8", "fp16"):
@@ -67,25 +65,19 @@ def test_weights_page_draws_the_grid_of_every_format(repo: Path) -> None:
     assert len(seen) == 3
 
 
-def test_what_a_window_has_open_is_kept_under_its_link(repo: Path) -> None:
-    test = run(repo, WEIGHTS)
+def test_what_a_window_has_open_is_kept_under_its_link(run: Run) -> None:
+    test = run(WEIGHTS)
     state = test.session_state["quantscope"]
     next(b for b in test.button if b.label == "Next").click()
     test.run()
     record = load_session(state.id)
     assert record is not None
     assert record["layer"] == test.session_state["quantscope"].layer != ""
-    again = AppTest.from_file(str(repo / WEIGHTS), default_timeout=TIMEOUT)
-    again.query_params["study"] = state.id
-    again.run()
-    assert not again.exception
+    again = run(WEIGHTS, study=state.id)
     assert again.session_state["quantscope"].layer == record["layer"]
 
 
-def test_an_unknown_link_opens_the_default_sample(repo: Path) -> None:
-    test = AppTest.from_file(str(repo / WEIGHTS), default_timeout=TIMEOUT)
-    test.query_params["study"] = "nobody-has-this"
-    test.run()
-    assert not test.exception
+def test_an_unknown_link_opens_the_default_sample(run: Run) -> None:
+    test = run(WEIGHTS, study="nobody-has-this")
     assert test.session_state["quantscope"].source.is_sample
     assert test.session_state["quantscope"].id != "nobody-has-this"

@@ -1,89 +1,173 @@
-// The layers x formats matrix. Python sends rows and columns, a click sends back one event; nothing is kept here but focus.
+// The layers x formats matrix. Python sends rows and columns, a click sends back one event. What a click chooses is
+// marked at once and confirmed by the next data; only focus and the range being chosen are kept here.
 
-const text = (tag, content, cls) => {
-  const element = document.createElement(tag);
-  if (content !== undefined) element.textContent = content;
-  if (cls) element.className = cls;
-  return element;
+const element = (tag, cls, content) => {
+  const made = document.createElement(tag);
+  if (cls) made.className = cls;
+  if (content !== undefined) made.textContent = content;
+  return made;
 };
 
-const button = (cls, label, onclick) => {
-  const element = text("button", undefined, cls);
-  element.type = "button";
-  element.setAttribute("aria-label", label);
-  element.onclick = onclick;
-  return element;
+const button = (cls, label) => {
+  const made = element("button", cls);
+  made.type = "button";
+  made.setAttribute("aria-label", label);
+  return made;
 };
 
-function head(data, send) {
-  const row = text("tr");
-  row.append(text("th", "Layer", "left"), text("th", "Shape", "shape"), text("th", "Bytes", "left"));
-  for (const column of data.columns) {
-    const cell = text("th");
-    const pick = button("", `${column.label} for all layers`, () => send("column", { format: column.name }));
-    const dot = text("span", undefined, "dot");
+function head(data) {
+  const row = element("tr");
+  row.append(element("th", "left", "Layer"), element("th", "shape", "Shape"), element("th", "left", "Bytes"));
+  const several = new Set(data.columns.map((column) => column.part)).size > 1;
+  data.columns.forEach((column, index) => {
+    const cell = element("th");
+    const dot = element("span", "dot");
     dot.style.background = column.color;
+    const pick = button("", data.chooses ? `${column.label} for all layers` : `${column.part} ${column.label}`);
+    pick.dataset.column = index;
+    pick.disabled = !data.chooses;
     pick.append(dot, column.label);
-    pick.title = `${column.help} Click: for all layers that are not locked.`;
+    if (several) pick.append(element("small", "", { weights: "W", activations: "A", both: "W+A" }[column.part]));
+    pick.title = data.chooses ? `${column.help} Click: for all layers that are not locked.` : `${column.part}: ${column.help}`;
     cell.append(pick);
     row.append(cell);
-  }
-  row.append(text("th"));
-  const part = text("thead");
+  });
+  row.append(element("th"));
+  const part = element("thead");
   part.append(row);
   return part;
 }
 
-function line(layer, data, send) {
-  const row = text("tr", undefined, layer.locked ? "locked" : undefined);
-  const name = text("th");
+// A row, empty: `fill` writes into it, and again only where something changed.
+function frame(layer, data) {
+  const row = element("tr");
+  row.dataset.layer = layer.name;
+  const name = element("th");
   name.scope = "row";
-  const pick = button("name", `Select layer ${layer.name}`, () => send("select", { layer: layer.name }));
-  pick.setAttribute("aria-pressed", String(layer.name === data.selected));
+  const pick = button("name", `Select layer ${layer.name}`);
   pick.title = layer.name;
-  pick.append(text("b", layer.name), " ", text("span", layer.kind));
+  pick.append(element("b", "", layer.name), " ", element("span", "", layer.kind));
   name.append(pick);
-  const bytes = text("td", undefined, "bytes");
-  const bar = text("span", undefined, "bar");
-  bar.style.width = `${Math.max(2, 46 * layer.share)}px`;
-  bar.style.background = layer.color;
-  bar.title = layer.bytes;
-  bytes.append(bar);
-  row.append(name, text("td", layer.shape, "shape"), bytes);
-  layer.cells.forEach((cell, index) => {
-    const column = data.columns[index];
-    const chosen = layer.chosen === column.name;
-    const said = cell.reason || (cell.text ? `${cell.text} dB` : column.name === "fp32" ? "float" : "not measured");
-    const label = `${layer.name}, ${column.label}, ${said}${chosen ? ", chosen" : ""}`;
-    const box = button("cell", label, () => send("cell", { layer: layer.name, format: column.name }));
-    box.textContent = cell.text || (column.name === "fp32" ? "float" : cell.reason ? "" : "…");
-    box.title = layer.locked && !chosen ? "Locked: unlock the layer to change it." : cell.title;
-    box.disabled = Boolean(cell.reason) || layer.locked;
-    box.setAttribute("aria-pressed", String(chosen));
-    if (cell.reason) box.classList.add("not");
-    else if (!cell.text) box.classList.add("empty");
-    if (cell.color) {
-      box.style.background = cell.color;
-      box.style.color = cell.ink;
-    }
-    if (chosen) box.classList.add("chosen");
-    const place = text("td");
-    place.append(box);
+  const bytes = element("td", "bytes");
+  bytes.append(element("span", "bar"));
+  row.append(name, element("td", "shape", layer.shape), bytes);
+  data.columns.forEach((column, index) => {
+    const place = element("td");
+    const cell = button("cell", "");
+    cell.dataset.column = index;
+    place.append(cell);
     row.append(place);
   });
-  const lock = text("td");
-  const toggle = button("lock", `Lock ${layer.name}`, () => send("lock", { layer: layer.name }));
-  toggle.textContent = layer.locked ? "locked" : "lock";
-  toggle.setAttribute("aria-pressed", String(layer.locked));
-  lock.append(toggle);
-  row.append(lock);
+  const last = element("td");
+  if (data.chooses) last.append(button("lock", `Lock ${layer.name}`));
+  row.append(last);
   return row;
 }
 
-// Arrow keys move among the cells as in a spreadsheet; Tab leaves the matrix.
+const percent = (share) => (share === null ? "–" : `${share} %`);
+const shown = (entry, data) => {
+  if (data.measure === "agreement" && entry[3] !== null) return entry[3].toFixed(entry[3] === 100 ? 0 : 1);
+  if (data.measure === "metric" && entry[2] !== null) return entry[2].toFixed(1);
+  return entry[1] >= 200 ? "=" : entry[1].toFixed(0);
+};
+
+function fill(row, layer, data) {
+  const pick = row.querySelector(".name");
+  pick.setAttribute("aria-pressed", String(layer.name === data.selected));
+  const bar = row.querySelector(".bar");
+  bar.style.width = `${Math.max(2, 46 * layer.share)}px`;
+  bar.style.background = layer.color;
+  bar.title = layer.bytes;
+  row.classList.toggle("locked", layer.locked);
+  row.querySelectorAll(".cell").forEach((cell, index) => fillCell(cell, layer, index, data));
+  const lock = row.querySelector(".lock");
+  if (lock) {
+    lock.textContent = layer.locked ? "locked" : "lock";
+    lock.setAttribute("aria-pressed", String(layer.locked));
+  }
+}
+
+function fillCell(cell, layer, index, data) {
+  const column = data.columns[index];
+  const entry = layer.cells[index];
+  const chosen = data.chooses && layer.chosen[index];
+  const no = Array.isArray(entry) && entry[0] === "x";
+  const failed = Array.isArray(entry) && entry[0] === "!";
+  const measured = Array.isArray(entry) && !no && !failed;
+  const text = entry === 0 ? "float" : measured ? shown(entry, data) : failed ? "!" : no ? "" : "…";
+  const unit = data.measure === "sqnr_db" ? " dB" : " %";
+  const said = no || failed ? entry[1] : measured ? text + unit : entry === 0 ? "float" : "not measured";
+  cell.textContent = text;
+  cell.className = "cell" + (no ? " not" : measured || failed ? "" : " empty") + (failed ? " failed" : "") + (chosen ? " chosen" : "");
+  cell.setAttribute("aria-label", `${layer.name}, ${column.label}, ${said}${chosen ? ", chosen" : ""}`);
+  cell.setAttribute("aria-pressed", String(chosen));
+  cell.disabled = data.chooses && (no || layer.locked);
+  const [background, ink] = measured ? data.shades[entry[0]] : ["", ""];
+  cell.style.background = background;
+  cell.style.color = ink;
+  if (data.chooses && layer.locked && !chosen) cell.title = "Locked: unlock the layer to change it.";
+  else if (measured) {
+    const metric = entry[2] === null ? "" : `${data.metric} ${percent(entry[2])}, `;
+    cell.title = `${entry[1] >= 200 ? "equal to FP32" : `${entry[1]} dB output SQNR`} with only this layer quantized, ${metric}agreement ${percent(entry[3])}, file ${entry[4].toLocaleString("en")} bytes`;
+  } else if (no) cell.title = `Not possible: ${entry[1]}.`;
+  else if (failed) cell.title = entry[1];
+  else cell.title = entry === 0 ? "As opened: no damage." : "Not measured yet.";
+}
+
+const rowsOf = (root) => [...root.querySelectorAll("tbody tr")];
+
+function between(root, one, other) {
+  const rows = rowsOf(root);
+  const [a, b] = [rows.indexOf(one), rows.indexOf(other)].sort((x, y) => x - y);
+  return rows.slice(Math.max(0, a), b + 1);
+}
+
+function showRange(root, rows) {
+  root.querySelectorAll("tr.ranged").forEach((row) => row.classList.remove("ranged"));
+  if (rows.length > 1) rows.forEach((row) => row.classList.add("ranged"));
+}
+
+// Marks what was just chosen before Python has answered.
+function foresee(rows, column) {
+  for (const row of rows) {
+    const cells = [...row.querySelectorAll(".cell")];
+    if (row.classList.contains("locked") || cells[column].disabled) continue;
+    row.content = undefined; // drawn again whatever Python says
+    cells.forEach((cell, index) => {
+      cell.classList.toggle("chosen", index === column);
+      cell.setAttribute("aria-pressed", String(index === column));
+    });
+  }
+}
+
+function click(event, root) {
+  const target = event.target.closest("button");
+  if (!target || target.disabled) return;
+  const { data, send } = root.quantscope;
+  const row = target.closest("tbody tr");
+  const column = target.dataset.column === undefined ? undefined : Number(target.dataset.column);
+  if (!row) {
+    if (data.chooses) foresee(rowsOf(root), column);
+    send("column", [], data.columns[column]);
+  } else if (target.classList.contains("lock")) send("lock", [row.dataset.layer]);
+  else if (column === undefined || !data.chooses) {
+    root.querySelectorAll(".name").forEach((name) => name.setAttribute("aria-pressed", String(row.contains(name))));
+    rowsOf(root).forEach((each) => (each.content = undefined));
+    send("select", [row.dataset.layer]);
+  } else {
+    const rows = event.shiftKey && root.anchor?.isConnected ? between(root, root.anchor, row) : [row];
+    foresee(rows, column);
+    showRange(root, []);
+    root.anchor = row;
+    send("cell", rows.map((r) => r.dataset.layer), data.columns[column]);
+  }
+}
+
+// Arrow keys move among the cells as in a spreadsheet, with Shift they choose a range of layers; Tab leaves.
 function move(event, root) {
   const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
   const cell = event.target.closest("td, th");
+  if (event.key === "Escape") showRange(root, []);
   if (!step || !cell) return;
   const rows = [...root.querySelectorAll("tr")];
   let y = rows.indexOf(cell.parentElement);
@@ -94,34 +178,45 @@ function move(event, root) {
     const target = rows[y]?.children[x];
     if (!target) return;
     const inner = target.querySelector("button:not(:disabled)");
-    if (inner) {
-      event.preventDefault();
-      inner.focus();
-      return;
-    }
+    if (!inner) continue;
+    event.preventDefault();
+    inner.focus();
+    const row = inner.closest("tbody tr");
+    if (!event.shiftKey || !row) root.anchor = row;
+    else if (!root.anchor?.isConnected) root.anchor = cell.closest("tbody tr");
+    showRange(root, event.shiftKey && row && root.anchor ? between(root, root.anchor, row) : []);
+    return;
   }
 }
-
-const where = (root) => {
-  const focused = root.getRootNode().activeElement;
-  return focused && root.contains(focused) ? focused.getAttribute("aria-label").split(",").slice(0, 2).join() : null;
-};
 
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component;
   const root = parentElement.querySelector(".matrix");
-  const send = (kind, detail) => setTriggerValue("event", { kind, ...detail, at: Date.now() });
-  const kept = where(root);
+  const before = root.quantscope;
+  const send = (kind, layers, column) =>
+    setTriggerValue("event", { kind, layers, format: column?.name ?? "", part: column?.part ?? "", at: Date.now() });
+  const shape = JSON.stringify([data.columns, data.chooses, data.layers.map((layer) => [layer.name, layer.kind])]);
   root.style.setProperty("--secondary", data.secondary);
-  const table = text("table");
-  table.setAttribute("aria-label", "Formats by layer");
-  const body = text("tbody");
-  body.append(...data.layers.map((layer) => line(layer, data, send)));
-  table.append(head(data, send), body);
-  root.replaceChildren(table);
-  root.onkeydown = (event) => move(event, root);
-  if (kept) {
-    const again = [...root.querySelectorAll("button")].find((b) => b.getAttribute("aria-label").split(",").slice(0, 2).join() === kept);
-    if (again) again.focus({ preventScroll: true });
+  if (before?.shape !== shape) {
+    const table = element("table");
+    table.setAttribute("aria-label", "Formats by layer");
+    const body = element("tbody");
+    body.append(...data.layers.map((layer) => frame(layer, data)));
+    table.append(head(data), body);
+    root.replaceChildren(table);
+    root.onclick = (event) => click(event, root);
+    root.onkeydown = (event) => move(event, root);
   }
+  // Colours are numbered anew for each drawing, so a row is compared with its colours written out.
+  const look = JSON.stringify([data.measure, data.metric, data.chooses]);
+  const rows = rowsOf(root);
+  data.layers.forEach((layer, index) => {
+    const shades = layer.cells.map((entry) => (Array.isArray(entry) ? (data.shades[entry[0]] ?? entry[0]) : entry));
+    const content = JSON.stringify([look, layer, shades, layer.name === data.selected]);
+    if (rows[index].content === content) return;
+    fill(rows[index], layer, data);
+    rows[index].content = content;
+  });
+  root.quantscope = { data, send, shape };
+  root.querySelector("table").dataset.plan = data.plan;
 }

@@ -1,0 +1,157 @@
+"""The job panel: what runs, how far it is, a way to stop it; and how it ended."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.parts import text
+from pages.parts.state import State
+from quant_core.errors import QuantscopeError
+from quant_core.plan import Plan
+from quant_core.study import (
+    CALIBRATE,
+    DONE,
+    EVALUATE,
+    EXPORT,
+    FAILED,
+    LATENCY,
+    PRESET,
+    SEARCH,
+    SWEEP,
+    Job,
+    line,
+)
+
+EVERY = 0.7  # seconds between two looks at what runs
+_NAMES = {
+    SWEEP: ("Sensitivity", "cells"),
+    SEARCH: ("Search", "cells"),
+    EXPORT: ("Export", "samples"),
+    CALIBRATE: ("Calibration", "samples"),
+    EVALUATE: ("Measuring the plan", "samples"),
+    LATENCY: ("Timing the plan", "runs"),
+    PRESET: ("Presets", "samples"),
+}
+_QUIET = (EVALUATE, LATENCY)  # the header shows that these run
+
+Seen = frozenset[tuple[str, str]]
+
+
+def ended(state: State) -> Seen:
+    """What has ended by now. A page takes this before it reads any number, and gives it to `panel`."""
+    return _ended(line().jobs(state.id))
+
+
+def take_results(state: State) -> None:
+    """Take the plan of a search that has ended."""
+    for job in line().jobs(state.id):
+        if job.kind == SEARCH and job.state == DONE:
+            line().dismiss(job)
+            try:
+                plan = Plan.from_json((job.result or {}).get("plan"), "the plan found")
+            except QuantscopeError:
+                continue
+            state.take(plan)
+            state.notice = _found(plan)
+
+
+def panel(state: State, seen: Seen) -> None:
+    """Draw the jobs of this window, and look again while one is alive. The page runs again when one ends."""
+    alive = any(job.alive for job in line().jobs(state.id))
+    st.fragment(_panel, run_every=EVERY if alive else None)(state, seen)
+
+
+def _panel(state: State, seen: Seen) -> None:
+    jobs = line().jobs(state.id)
+    if _ended(jobs) - seen:
+        st.rerun()
+    running = [job for job in jobs if job.alive and job.kind not in (*_QUIET, PRESET)]
+    for job in running:
+        _running(job)
+    presets = [job for job in jobs if job.kind == PRESET and job.alive]
+    if presets:
+        _presets(presets, jobs)
+    for job in jobs:
+        if job.state == FAILED:
+            _failed(job)
+        elif job.kind == SWEEP and job.state == DONE and (job.result or {}).get("failed"):
+            _partly(job)
+
+
+def _running(job: Job) -> None:
+    name, unit = _NAMES[job.kind]
+    waits = job.note or "waits for a free worker"
+    parts = [f"{name}: {waits}" if job.started is None else name]
+    if job.started is not None and job.total:
+        parts = [f"{name}: {job.done} of {job.total} {unit}"]
+    if job.note and job.started is not None:
+        parts.append(job.note)
+    if job.started is not None:
+        parts.append(f"{text.span(job.elapsed)} elapsed")
+        if job.kind == SWEEP and job.done:
+            left = job.elapsed / job.done * (job.total - job.done)
+            parts.append(f"about {text.span(left)} left")
+    with st.container(horizontal=True, vertical_alignment="center", key=f"job-{job.id[:8]}"):
+        st.progress(min(1.0, job.done / job.total) if job.total else 0.0, text.name(", ".join(parts)))
+        if st.button(
+            "Cancel",
+            icon=":material/stop:",
+            key=f"cancel-{job.id}",
+            help="Stop this. What is measured stays.",
+        ):
+            line().cancel(job)
+            st.rerun()
+
+
+def _presets(waiting: list[Job], jobs: list[Job]) -> None:
+    total = sum(job.kind == PRESET for job in jobs)
+    with st.container(horizontal=True, vertical_alignment="center", key="job-presets"):
+        st.progress(1 - len(waiting) / total, f"Presets: {total - len(waiting)} of {total} measured")
+        if st.button("Cancel", icon=":material/stop:", key="cancel-presets", help="Stop measuring presets."):
+            for job in waiting:
+                line().cancel(job)
+            st.rerun()
+
+
+def _failed(job: Job) -> None:
+    name = _NAMES[job.kind][0]
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"failed-{job.id[:8]}"):
+        st.markdown(f":material/info: {text.name(f'{name} stopped. {job.note}')}", width="stretch")
+        _try_again(job)
+
+
+def _partly(job: Job) -> None:
+    """A sweep of which some cells could not be measured."""
+    failed = (job.result or {})["failed"]
+    with st.container(border=True, key=f"failed-{job.id[:8]}"):
+        count = f"{len(failed)} cell{'s' if len(failed) != 1 else ''}"
+        st.markdown(f":material/info: Sensitivity: {count} could not be measured, the others are.")
+        for layer, column, part, why in failed[:3]:
+            st.caption(text.name(f"{layer}, {column} {part}: {why}"))
+        with st.container(horizontal=True):
+            _try_again(job)
+
+
+def _try_again(job: Job) -> None:
+    if st.button("Try again", icon=":material/refresh:", key=f"again-{job.id}"):
+        line().again(job)
+        st.rerun()
+    if st.button("Dismiss", icon=":material/close:", key=f"dismiss-{job.id}", type="tertiary"):
+        line().dismiss(job)
+        st.rerun()
+
+
+def _ended(jobs: list[Job]) -> Seen:
+    return frozenset((job.id, job.attempt) for job in jobs if not job.alive)
+
+
+def _found(plan: Plan) -> str:
+    """What a search chose, in a sentence."""
+    counts: dict[str, int] = {}
+    for precision in plan.quantized.values():
+        if precision.weights is not None:
+            counts[precision.weights.format] = counts.get(precision.weights.format, 0) + 1
+    chosen = ", ".join(f"{n} layers {name}" for name, n in sorted(counts.items(), key=lambda c: -c[1]))
+    corrected = any(p.bias_correction for p in plan.layers.values())
+    tail = "bias correction helped and is on" if corrected else "bias correction did not help and is off"
+    return f"Search chose {chosen}; {tail}."

@@ -1,0 +1,135 @@
+"""The table of layers and the details of the selected one, on the page Model."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from pages.parts import links, text
+from pages.parts.layers import layer_picker
+from pages.parts.state import State
+from pages.parts.tables import csv_button
+from quant_core.formats import Scheme
+from quant_core.study import GraphBox, Study, tensors_of
+
+_KEY = "model-layers"
+
+
+def draw_table(state: State, study: Study, table: pd.DataFrame) -> None:
+    """The layers that the search finds; a click on a row selects its layer."""
+    find = state.view.find.strip().lower()
+    found = table[table["name"].str.lower().str.contains(find, regex=False)] if find else table
+    names = list(found["name"])
+    rows = [names.index(state.layer)] if state.layer in names else []
+    st.session_state[_KEY] = {"selection": {"rows": rows, "columns": [], "cells": []}}
+    st.dataframe(
+        found.assign(bytes=found["bytes"] / 1024),
+        hide_index=True,
+        height=min(420, 38 + 35 * max(len(found), 1)),
+        key=_KEY,
+        on_select=lambda: _picked(state, study, names),
+        selection_mode="single-row",
+        placeholder="–",
+        column_config=_columns(found),
+        alt="Layers of the model in the order of execution",
+    )
+    csv_button(found, "layers")
+
+
+def _columns(table: pd.DataFrame) -> dict[str, object]:
+    column = st.column_config
+    return {
+        "name": column.TextColumn("Layer", width="medium"),
+        "kind": column.TextColumn("Kind", width="small"),
+        "shape": column.TextColumn("Weights", width="small", help="Shape of the stored weights."),
+        "bits": column.NumberColumn("Bits", width="small", help="Bits of one weight in the plan in hand."),
+        "bytes": column.ProgressColumn(
+            "Size in FP32",
+            format="%.2f KiB",
+            min_value=0,
+            max_value=max(float(table["bytes"].max()) / 1024, 1e-3) if len(table) else 1,
+            help="Bytes of the weights as the file stores them.",
+        ),
+        "macs": column.NumberColumn(
+            "MACs", format="compact", help="Multiply-accumulate operations for one sample."
+        ),
+        "format": column.TextColumn(
+            "Format", width="small", help="The weight format that the SQNR beside it is for."
+        ),
+        "sqnr_db": column.NumberColumn(
+            "SQNR, dB",
+            format="%.1f",
+            help="Signal-to-quantization-noise ratio of the model's outputs with only this layer quantized.",
+        ),
+        "reason": column.TextColumn("Why not", help="Why the layer cannot be quantized.", width="medium"),
+    }
+
+
+def _picked(state: State, study: Study, names: list[str]) -> None:
+    rows = st.session_state[_KEY]["selection"]["rows"]
+    if not rows or rows[0] >= len(names):
+        return
+    layer = study.graph.layer(names[rows[0]])
+    if layer.reason is None:
+        state.select(layer.name)
+    else:
+        state.notice = f"'{layer.name}' cannot be selected: {layer.reason.text}."
+
+
+def draw_details(state: State, study: Study, table: pd.DataFrame, node: GraphBox | None) -> None:
+    """What is known of the selected layer, and below it of a helper operator that was clicked."""
+    layer = study.graph.layer(state.layer)
+    row = table[table["name"] == layer.name].iloc[0]
+    precision = state.plan[layer.name]
+    enters, leaves = tensors_of(study, layer)
+    layer_picker(state, study)
+    error = "–" if pd.isna(row["sqnr_db"]) else f"{text.decibel(float(row['sqnr_db']))} at {row['format']}"
+    _facts(
+        {
+            "Kind": layer.kind,
+            "Weights": text.shape(layer.shape),
+            "Parameters": text.count(layer.parameters),
+            "Size in FP32": text.size(layer.bytes),
+            "MACs": "–" if layer.macs is None else text.count(layer.macs),
+            "Weights in the plan": _scheme(precision.weights),
+            "Activations in the plan": _scheme(precision.activations),
+            "SQNR of this layer alone": error,
+            "Reads": enters or "indices",
+            "Writes": leaves,
+            **({"Shares its weights with": ", ".join(layer.tied)} if layer.tied else {}),
+        }
+    )
+    st.page_link(links.WEIGHTS, label="Weights of this layer", icon=":material/bar_chart:")
+    st.page_link(links.MIXED_PRECISION, label="Choose its precision", icon=":material/grid_on:")
+    if node is not None:
+        st.divider()
+        st.markdown(f"**{text.name(node.name)}**")
+        reasons = [study.graph.layer(name).reason for name in node.layers]
+        _facts(
+            {
+                "Operator": node.kind,
+                "Output": text.shape(node.shape) or "unknown",
+                "Nodes": ", ".join(node.nodes),
+                "Quantizing": next((r.text for r in reasons if r), "it has no weights"),
+            }
+        )
+
+
+def _scheme(scheme: Scheme | None) -> str:
+    if scheme is None:
+        return "fp32"
+    if scheme.number.kind == "float":
+        return scheme.format
+    symmetry = "symmetric" if scheme.symmetric else "asymmetric"
+    return f"{scheme.format}, {scheme.granularity}, {symmetry}, {scheme.range}"
+
+
+def _facts(facts: dict[str, str]) -> None:
+    """Terms and values, a line each."""
+    parts = [
+        f'<dt style="opacity:.7;margin:0">{text.escape(term)}</dt>'
+        f'<dd style="margin:0;text-align:right;overflow-wrap:anywhere">{text.escape(value)}</dd>'
+        for term, value in facts.items()
+    ]
+    grid = "display:grid;grid-template-columns:auto 1fr;gap:3px 12px;font-size:0.875rem;margin:0;padding:0"
+    st.html(f'<dl style="{grid}">{"".join(parts)}</dl>')

@@ -1,0 +1,160 @@
+"""The scheme whose grid is drawn: one for Weights and Activations, kept in the view of the window."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from pages.parts.plans import take
+from pages.parts.state import State
+from quant_core.errors import QuantscopeError
+from quant_core.formats import FORMATS, Scheme
+from quant_core.study import Study, activation_formats, activation_scheme, choose_scheme
+
+WEIGHT_FORMATS = [name for name in FORMATS if name != "fp32"]
+GRANULARITIES = {"tensor": "Tensor", "channel": "Output channel", "group:32": "Group of 32"}
+RANGES = {
+    "minmax": "Min-max",
+    "percentile:99.99": "Percentile 99.99",
+    "percentile:99.9": "Percentile 99.9",
+    "mse": "Least mean-square error",
+}
+SHORT_RANGES = {
+    "minmax": "Min-max",
+    "percentile:99.99": "99.99 %",
+    "percentile:99.9": "99.9 %",
+    "mse": "Least MSE",
+}
+RANGE_HELP = (
+    "Where the grid ends: at the extremes, at a percentile (the same share cut off at either end), or where "
+    "the mean-square error is least."
+)
+_FLOAT = "–"
+
+
+def scheme_in_view(state: State, part: str) -> Scheme:
+    """The scheme shown for the selected layer: the overlay, else what the plan in hand has, else int8."""
+    precision = state.plan[state.layer]
+    if part == "weights":
+        return state.view.scheme() if state.view.overlay else precision.weights or Scheme("int8", "channel")
+    overlay = FORMATS.get(state.view.overlay)
+    if overlay is None or overlay.kind == "float":
+        return activation_scheme(precision.activations)
+    return activation_scheme(state.view.scheme())
+
+
+def scheme_controls(state: State, part: str) -> Scheme:
+    """Format, granularity, range and symmetry, in one row where there is room; gives the scheme in view."""
+    scheme = scheme_in_view(state, part)
+    planned = state.plan[state.layer].weights if part == "weights" else state.plan[state.layer].activations
+    formats = WEIGHT_FORMATS if part == "weights" else activation_formats()
+    rest = "As planned" if planned is not None else "Default"
+    overlay = state.view.overlay if state.view.overlay in formats else ""
+    bare = replace(state.view, overlay="")
+    default = scheme_in_view(replace(state, view=bare), part).format
+    _select(
+        state, part, "overlay", "Format", ["", *formats], overlay,
+        lambda name: name or f"{rest}: {default}", "How one number is stored; its values are drawn as lines.",
+    )  # fmt: skip
+    if scheme.number.kind == "float":
+        return scheme
+    if part == "weights":
+        _select(
+            state, part, "granularity", "One scale for each", list(GRANULARITIES), scheme.granularity,
+            lambda name: GRANULARITIES.get(name, name),
+            "What shares one scale: the tensor, an output channel, or 32 consecutive weights of a channel.",
+        )  # fmt: skip
+    _select(state, part, "range", "Range", list(RANGES), scheme.range, lambda n: RANGES.get(n, n), RANGE_HELP)
+    key = f"{part}-symmetric"
+    st.session_state[key] = scheme.symmetric
+    st.toggle(
+        "Symmetric",
+        key=key,
+        on_change=_changed,
+        args=(state, part, "symmetric", key),
+        help="Zero point 0: the grid is centred on zero.",
+    )
+    return scheme
+
+
+def _select(
+    state: State, part: str, field: str, label: str, options: list, value: Any, named: Any, said: str
+) -> None:
+    """A select box that shows the state, and changes it."""
+    key = f"{part}-{field}"
+    options = options if value in options else [*options, value]  # a plan file may have others
+    st.session_state[key] = value
+    st.selectbox(
+        label, options, key=key, format_func=named, help=said, width=210,
+        on_change=_changed, args=(state, part, field, key),
+    )  # fmt: skip
+
+
+def _changed(state: State, part: str, field: str, key: str) -> None:
+    value = st.session_state[key]
+    changes = {} if state.view.overlay else view_of(scheme_in_view(state, part), part)
+    state.look(**{**changes, field: value})
+
+
+def view_of(scheme: Scheme, part: str) -> dict[str, Any]:
+    """The fields of the view that show `scheme`; a float format leaves what it does not have."""
+    changes: dict[str, Any] = {"overlay": scheme.format}
+    if scheme.number.kind != "float":
+        changes |= {"symmetric": scheme.symmetric, "range": scheme.range}
+        if part == "weights":
+            changes["granularity"] = scheme.granularity
+    return changes
+
+
+def plan_button(state: State, study: Study, part: str, scheme: Scheme) -> None:
+    """Put the scheme in view into the plan, and say what was refused."""
+    precision = state.plan[state.layer]
+    same = scheme == (precision.weights if part == "weights" else precision.activations)
+    said = "The plan has it already." if same else f"{scheme}; undo takes it back."
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Use this format for the layer in the plan",
+            icon=":material/add_task:",
+            disabled=same,
+            help=said,
+            on_click=_use,
+            args=(state, study, part, scheme),
+            key=f"{part}-use",
+        )
+        if same:
+            st.caption("In the plan.")
+
+
+def _use(state: State, study: Study, part: str, scheme: Scheme) -> None:
+    try:
+        plan, refused = choose_scheme(study, state.plan, state.layer, part, scheme)
+    except QuantscopeError as error:
+        state.notice = str(error)
+        return
+    state.notice = f"Left as it was: {'; '.join(refused)}." if refused else ""
+    take(state, plan)
+
+
+def labelled(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of schemes in words, for reading; columns format, granularity (if any), symmetric, range."""
+    floats = [FORMATS[name].kind == "float" for name in table["format"]]
+    words = table.copy()
+    words["symmetric"] = ["Yes" if s else "No" for s in table["symmetric"]]
+    words["range"] = [RANGES.get(r, r) for r in table["range"]]
+    if "granularity" in table:
+        words["granularity"] = [GRANULARITIES.get(g, g) for g in table["granularity"]]
+    for column in {"granularity", "symmetric", "range"} & set(words):
+        words.loc[floats, column] = _FLOAT
+    return words
+
+
+def marked(table: pd.DataFrame, scheme: Scheme, planned: Scheme | None) -> list[str]:
+    """For each row of a table of schemes, whether it is the one in view or in the plan."""
+    marks = []
+    for row in table.itertuples():
+        this = Scheme(row.format, getattr(row, "granularity", "tensor"), row.symmetric, row.range)
+        marks.append(" and ".join(["in view"] * (this == scheme) + ["in the plan"] * (this == planned)))
+    return [mark[:1].upper() + mark[1:] for mark in marks]

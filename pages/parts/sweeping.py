@@ -1,0 +1,57 @@
+"""Ask for a sweep, and say what it lacks: shared by the sensitivity table and the desk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+from pages.parts.state import State
+from quant_core.study import DONE, CellKey, Job, Study, cells_of, sweep_wish
+
+Formats = Mapping[str, Sequence[str]]
+
+
+def sweep_job(state: State, study: Study, formats: Formats) -> Job | None:
+    """The sweep of these formats, if it was asked for. A sample's is asked for without a word."""
+    if not study.has_data:
+        return None
+    wish = sweep_wish(state.source, formats)
+    job = wish.find(state.id)
+    keys = cells_of(study, formats)
+    if job is None and state.source.is_sample and len(study.known_cells(keys)) < len(keys):
+        job = wish.ask(state.id)
+    return job
+
+
+def failures(job: Job | None) -> dict[CellKey, str]:
+    """The cells that a sweep could not measure, and why."""
+    found = (job.result or {}).get("failed", []) if job is not None else []
+    return {CellKey(layer, name, part): why for layer, name, part, why in found}
+
+
+def sweep_status(
+    state: State, study: Study, formats: Formats, job: Job | None, missing: int, total: int
+) -> None:
+    """A line that says how complete the table is, with the button that measures the rest."""
+    if not study.has_data:
+        st.info("No data is open: what a format does to the output needs samples.", icon=":material/info:")
+        return
+    if job is not None and job.alive:
+        return  # the job panel shows it
+    if missing:
+        said = "cancelled" if job is not None and job.state == "cancelled" else "not measured"
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(
+                f"{missing} of {total} cells {said if said != 'cancelled' else 'are left'}.", width="content"
+            )
+            st.button(
+                f"Measure {missing} cells",
+                icon=":material/play_arrow:",
+                type="primary",
+                on_click=lambda: sweep_wish(state.source, formats).ask(state.id),
+                help="Finished cells are kept, whatever you do meanwhile.",
+            )
+    elif job is not None and job.state == DONE and job.result:
+        kept, new = job.result["kept"], job.result["measured"]
+        st.caption(f"All {total} cells are measured: {new} in the last run, {kept} were known before.")

@@ -1,0 +1,157 @@
+"""Export: the file of the plan in hand, measured as it is, and everything that makes it again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from pages.parts import text
+from pages.parts.header import window
+from pages.parts.links import MIXED_PRECISION
+from pages.parts.opening import calm
+from pages.parts.state import State
+from pages.parts.tables import csv_button
+from quant_core.errors import QuantscopeError
+from quant_core.study import DECODERS, DONE, FAILED, Job, Study, export_command, export_wish
+
+_DECODERS = {
+    "cast": "Cast and Mul: runs at FP32 speed in ONNX Runtime",
+    "dequantize": "DequantizeLinear: what other toolchains expect",
+}
+_HELP = (
+    "How weights that are stored in few bits become float again. Both hold the same values to the bit. With "
+    "8-bit activations beside 8-bit weights both write DequantizeLinear, which integer kernels need."
+)
+
+
+def main() -> None:
+    with window() as (state, study):
+        st.title("Export", anchor=False)
+        st.caption("The ONNX file that the numbers come from, run as its user will run it.")
+        if not state.plan.quantized:
+            st.info(
+                "Nothing is quantized yet: the plan in hand is the model as opened.", icon=":material/info:"
+            )
+            st.page_link(str(MIXED_PRECISION), label="Choose formats", icon=":material/grid_on:")
+            return
+        try:
+            study.files.check(state.plan)
+            study.bytes_at_once(state.plan)
+        except QuantscopeError as error:
+            calm(error)
+            return
+        _page(state, study)
+
+
+def _page(state: State, study: Study) -> None:
+    st.session_state["decoder"] = state.view.decoder
+    st.radio(
+        "Weights are decoded by",
+        list(DECODERS),
+        format_func=_DECODERS.__getitem__,
+        key="decoder",
+        on_change=lambda: state.look(decoder=st.session_state["decoder"]),
+        help=_HELP,
+    )
+    wish = export_wish(state.source, state.plan, state.view.decoder)
+    job = wish.find(state.id)
+    gone = job is not None and job.state == DONE and not Path((job.result or {}).get("path", "")).is_file()
+    if job is None or job.state == "cancelled" or gone:
+        job = wish.ask(state.id)
+    _downloads(state, study, job)
+    if job.state == DONE:
+        _numbers(study, job.result or {})
+    elif job.state != FAILED:
+        st.caption("The file is being written and measured: simulated, shipped, and timed against FP32.")
+    st.subheader("The same from the command line", anchor=False)
+    st.code(export_command(state.source, f"{_stem(study)}-plan.json", _stem(study), state.view.decoder), "sh")
+
+
+def _stem(study: Study) -> str:
+    return "".join(c if c.isalnum() or c in "-_" else "_" for c in study.graph.file.name) or "model"
+
+
+def _downloads(state: State, study: Study, job: Job) -> None:
+    path = Path((job.result or {}).get("path", ""))
+    with st.container(horizontal=True):
+        st.download_button(
+            "ONNX file",
+            _reader(path) if job.state == DONE else b"",
+            f"{_stem(study)}-quantized.onnx",
+            "application/octet-stream",
+            icon=":material/download:",
+            type="primary",
+            disabled=job.state != DONE,
+            on_click="ignore",
+        )
+        st.download_button(
+            "Plan",
+            json.dumps(state.plan.to_json(), indent=1),
+            f"{_stem(study)}-plan.json",
+            "application/json",
+            icon=":material/download:",
+            on_click="ignore",
+            help="The schemes of every layer; the desk and the command line read it.",
+        )
+
+
+def _reader(path: Path) -> Callable[[], bytes]:
+    return path.read_bytes
+
+
+def _numbers(study: Study, result: dict[str, Any]) -> None:
+    share = 100 * result["bytes"] / study.graph.file.bytes
+    st.caption(
+        f"{result['bytes']:,} bytes, {share:.2f} % of FP32; opset {result['opset']}; "
+        f"sha256 {result['sha256']}"
+    )
+    st.subheader("This file, measured", anchor=False)
+    if result["simulated"] is None:
+        st.info("No data is open: what the file computes was not measured.", icon=":material/info:")
+        return
+    runs = [result["simulated"], result["shipped"]]
+    quality = (runs[0]["metric_name"] or "Quality").capitalize()
+    rows = [
+        {
+            "execution": run["execution"],
+            "quality": None if run["metric"] is None else 100 * run["metric"],
+            "fp32": None if run["metric_fp32"] is None else 100 * run["metric_fp32"],
+            "agreement": None if run["agreement"] is None else 100 * run["agreement"],
+            "sqnr_db": run["sqnr_db"],
+            "samples": run["samples"],
+        }
+        for run in runs
+    ]
+    table = pd.DataFrame(rows)
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        table,
+        hide_index=True,
+        column_config={
+            "execution": st.column_config.TextColumn(
+                "Execution",
+                help="Simulated: the plan's arithmetic in float. Shipped: default options, integer kernels.",
+            ),
+            "quality": number(f"{quality}, %", format="%.2f"),
+            "fp32": number("FP32, %", format="%.2f", help="The same measure of the file that was opened."),
+            "agreement": number("Agreement, %", format="%.2f"),
+            "sqnr_db": number("SQNR, dB", format="%.2f"),
+            "samples": "Samples",
+        },
+    )
+    csv_button(table, "export")
+    latency = result["latency"]
+    st.write(
+        text.name(
+            f"Latency: {latency['ratio']:.2f} times that of FP32; half of {latency['runs']} interleaved "
+            f"pairs lie between {latency['low']:.2f} and {latency['high']:.2f}, batch {latency['batch']}."
+        )
+    )
+
+
+main()

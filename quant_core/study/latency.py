@@ -1,0 +1,53 @@
+"""How long the exported file of a plan takes against the user's FP32 file, on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from quant_core.engine import batch_size, latency_ratios
+from quant_core.graph import inputs_of
+from quant_core.plan import Plan
+from quant_core.study.study import Study
+
+_RUNS = 24
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Time of the exported file over that of FP32, default options: median and quartiles of `runs`
+    interleaved pairs of `batch` samples.
+    """
+
+    ratio: float
+    low: float
+    high: float
+    runs: int
+    batch: int
+
+
+def known_latency(study: Study, plan: Plan, decoder: str = "cast") -> Latency | None:
+    """The latency of `plan` if it was measured before."""
+    record = study.store.get(_about(study, plan, decoder))
+    return None if record is None else Latency(**record)
+
+
+def measure_latency(
+    study: Study, plan: Plan, pulse: Callable[[], None] = lambda: None, decoder: str = "cast"
+) -> Latency:
+    """Measure and keep the latency of `plan`; `pulse` is called between runs."""
+    model = study.lowered(plan, decoder)
+    size = batch_size(inputs_of(study.graph.file.model), dynamic=True)
+    ratios = latency_ratios(study.graph.file.path, model, study.data, size, _RUNS, pulse)
+    low, median, high = (float(q) for q in np.quantile(ratios, (0.25, 0.5, 0.75)))
+    found = Latency(median, low, high, _RUNS, size)
+    study.store.put(_about(study, plan, decoder), asdict(found))
+    return found
+
+
+def _about(study: Study, plan: Plan, decoder: str) -> dict[str, Any]:
+    about = study.about_plan(plan, "shipped", study.data, decoder)
+    return about | {"what": f"latency {plan.key}", "runs": _RUNS}

@@ -1,0 +1,79 @@
+"""What the network will see: a few samples after preprocessing, drawn as they enter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quant_core.graph import inputs_of
+from quant_core.study.study import Study
+
+_VALUES = 24  # of a sample that is not drawn
+
+
+@dataclass(frozen=True)
+class Preview:
+    """One sample as one input takes it. `image` is `[height, width]` or `[height, width, 3]` uint8 where it
+    can be drawn (scaled from `low`..`high`), else `values` are its first ones as text. `label` is its
+    label.
+    """
+
+    input: str
+    shape: tuple[int, ...]
+    low: float
+    high: float
+    mean: float
+    image: NDArray[np.uint8] | None
+    values: str
+    label: str
+
+
+def preview(study: Study, count: int = 6) -> list[Preview]:
+    """The first `count` samples, for each input."""
+    data = study.data
+    chosen = np.arange(min(count, len(data)))
+    batch = data.take(chosen)
+    found = []
+    for port in inputs_of(study.graph.file.model):
+        array = np.asarray(batch[port.name])
+        drawable = array.dtype.kind == "f" and array.size
+        low, high = (
+            (float(array.min()), float(array.max())) if array.dtype.kind in "fiu" and array.size else (0, 0)
+        )
+        for index in chosen:
+            sample = array[index]
+            found.append(
+                Preview(
+                    port.name,
+                    tuple(int(n) for n in sample.shape),
+                    low,
+                    high,
+                    float(np.mean(sample)) if drawable else 0.0,
+                    _image(sample, low, high) if drawable else None,
+                    ", ".join(
+                        f"{v:.4g}" if sample.dtype.kind == "f" else str(v) for v in sample.ravel()[:_VALUES]
+                    ),
+                    "" if data.labels is None else " ".join(str(v) for v in np.ravel(data.labels[index])[:8]),
+                )
+            )
+    return found
+
+
+def _said(value: np.generic) -> str:
+    return f"{value:.4g}" if isinstance(value, np.floating) else str(value)
+
+
+def _image(sample: NDArray[np.generic], low: float, high: float) -> NDArray[np.uint8] | None:
+    """`sample` as pixels: `[C, H, W]`, `[H, W, C]` or `[H, W]` with 1 or 3 channels."""
+    x = np.asarray(sample, np.float64)
+    if x.ndim == 3 and x.shape[0] in (1, 3):
+        x = x.transpose(1, 2, 0)
+    elif not (x.ndim == 2 or (x.ndim == 3 and x.shape[2] in (1, 3))):
+        return None
+    if min(x.shape[:2]) < 4:
+        return None
+    x = x[..., 0] if x.ndim == 3 and x.shape[2] == 1 else x
+    scaled = 255.0 * (x - low) / max(high - low, 1e-12)
+    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)

@@ -1,0 +1,195 @@
+"""Long work on a study: what the workers do, and how a window asks for it.
+
+A worker opens the study by its source and keeps every measurement in the store at once, so what a window
+shows is always what the store has; a job only says how far it is. The keys of a job are its source and what
+is asked, so asking twice is asking once."""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache, lru_cache
+from typing import Any
+
+from quant_core.data import Dataset
+from quant_core.engine import CellKey
+from quant_core.errors import QuantscopeError
+from quant_core.jobs import Job, Line, Tick
+from quant_core.plan import Plan
+from quant_core.study.budget import BudgetSearch
+from quant_core.study.exports import write_export
+from quant_core.study.latency import measure_latency
+from quant_core.study.source import Source
+from quant_core.study.study import Study
+
+EVALUATE, PRESET, LATENCY, CALIBRATE = "evaluate", "preset", "latency", "calibrate"
+SWEEP, SEARCH, EXPORT = "sweep", "search", "export"
+
+# ---- what a window asks for
+
+
+@cache
+def line() -> Line:
+    """The jobs of this process."""
+    made = Line(_TASKS)
+    atexit.register(made.close)
+    return made
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Work that a window may want: what kind, on what. `alone`: earlier wishes of this kind are given up
+    for it.
+    """
+
+    kind: str
+    spec: dict[str, Any]
+    urgent: bool = False
+    alone: bool = False
+
+    def ask(self, owner: str) -> Job:
+        """Have it done. Asking twice is asking once."""
+        return line().ask(owner, self.kind, self.spec, self.urgent, self.alone)
+
+    def find(self, owner: str) -> Job | None:
+        """The job if it was asked for."""
+        return line().find(owner, self.kind, self.spec)
+
+
+def evaluation_wish(source: Source, plan: Plan) -> Wish:
+    """Measure the plan in hand."""
+    return Wish(EVALUATE, {"source": asdict(source), "plan": plan.to_json()}, urgent=True, alone=True)
+
+
+def preset_wish(source: Source, plan: Plan) -> Wish:
+    """Measure a preset, when nothing else is more urgent."""
+    return Wish(PRESET, {"source": asdict(source), "plan": plan.to_json()}, urgent=True)
+
+
+def latency_wish(source: Source, plan: Plan) -> Wish:
+    """Time the exported file of a plan against FP32."""
+    return Wish(LATENCY, {"source": asdict(source), "plan": plan.to_json()}, urgent=True, alone=True)
+
+
+def ranges_wish(source: Source) -> Wish:
+    """Calibrate: measure the activation ranges."""
+    return Wish(CALIBRATE, {"source": asdict(source)}, urgent=True)
+
+
+def sweep_wish(source: Source, formats: Mapping[str, Sequence[str]]) -> Wish:
+    """Measure every cell of a table that is not known: the formats of each part (weights, activations,
+    both).
+    """
+    return Wish(
+        SWEEP, {"source": asdict(source), "formats": {part: list(names) for part, names in formats.items()}}
+    )
+
+
+def search_wish(source: Source, start: Plan, share: float) -> Wish:
+    """Search the best weight formats of at most `share` of the FP32 file, and measure them."""
+    return Wish(SEARCH, {"source": asdict(source), "start": start.to_json(), "share": share}, alone=True)
+
+
+def export_wish(source: Source, plan: Plan, decoder: str) -> Wish:
+    """Write the file of a plan, measure it simulated and shipped, and time it."""
+    spec = {"source": asdict(source), "plan": plan.to_json(), "decoder": decoder}
+    return Wish(EXPORT, spec, urgent=True, alone=True)
+
+
+# ---- what the workers do
+
+
+def _evaluate(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
+    study, plan = _opened(spec, tick), Plan.from_json(spec["plan"])
+    _calibrated(study, plan.needs_ranges, tick)
+    tick(0, len(study.data), "Measuring the plan")
+    study.evaluate(plan, progress=tick)
+    return {}
+
+
+def _latency(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
+    study, plan = _opened(spec, tick), Plan.from_json(spec["plan"])
+    measure_latency(study, plan, tick)
+    return {}
+
+
+def _calibrate(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
+    _calibrated(_opened(spec, tick), True, tick)
+    return {}
+
+
+def _sweep(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
+    study = _opened(spec, tick)
+    keys = cells_of(study, spec["formats"])
+    known = study.known_cells(keys)
+    missing = [key for key in keys if key not in known]
+    if missing:
+        _calibrated(study, any(key.part != "weights" for key in missing), tick)
+    done, failures = 0, []
+    note = f"{len(known)} were known" if known else ""
+    tick(done, len(missing), note)
+
+    def failed(key: CellKey, error: QuantscopeError) -> None:
+        failures.append([key.layer, key.format, key.part, str(error)])
+
+    for _ in study.sweep(missing, pulse=tick, failed=failed):
+        done += 1
+        tick(done, len(missing), note)
+    return {"kept": len(known), "measured": done, "failed": failures}
+
+
+def _search(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
+    study, start = _opened(spec, tick), Plan.from_json(spec["start"])
+    _calibrated(study, start.needs_ranges, tick)
+    search = BudgetSearch(study, start=start, pulse=tick)
+    search.measure(lambda done, total: tick(done, total, "Measuring damage on calibration samples"))
+    tick(note="Trying plans on calibration samples")
+    found = search.within_bytes(int(study.graph.file.bytes * spec["share"]))
+    plan = replace(found.plan, name=f"Search, {100 * spec['share']:g} %")
+    return {"plan": plan.to_json(), "predicted_sqnr_db": found.predicted_sqnr_db}
+
+
+def _export(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
+    study, plan = _opened(spec, tick), Plan.from_json(spec["plan"])
+    _calibrated(study, plan.needs_ranges, tick)
+    return write_export(study, plan, spec["decoder"], tick)
+
+
+_TASKS = {
+    EVALUATE: _evaluate,
+    PRESET: _evaluate,
+    LATENCY: _latency,
+    CALIBRATE: _calibrate,
+    SWEEP: _sweep,
+    SEARCH: _search,
+    EXPORT: _export,
+}
+
+
+def cells_of(study: Study, formats: Mapping[str, Sequence[str]]) -> list[CellKey]:
+    """The cells of a sensitivity table, in the order of execution; without calibration only those of
+    weights.
+    """
+    parts = [p for p in formats if p == "weights" or study.calibration is not None]
+    cells = [key for part in parts for key in study.cells(list(formats[part]), (part,))]
+    order = {layer.name: number for number, layer in enumerate(study.graph.quantizable)}
+    return sorted(cells, key=lambda key: order[key.layer])
+
+
+def _opened(spec: dict[str, Any], tick: Tick) -> Study:
+    source = Source.from_record(spec["source"])
+    tick(note="Opening the model and its data")
+    return _study(source, source.stamps)
+
+
+@lru_cache(maxsize=2)
+def _study(source: Source, stamps: tuple[float, ...]) -> Study:
+    return source.open()
+
+
+def _calibrated(study: Study, needed: bool, tick: Tick) -> None:
+    if needed and not study.has_ranges:
+        calibration: Dataset | None = study.calibration
+        tick(0, 0 if calibration is None else len(calibration), "Calibrating")
+        study.calibrate(tick)
