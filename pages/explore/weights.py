@@ -58,9 +58,11 @@ def main() -> None:
             _channel(study, state)
         try:
             _layer(state, study, scheme)
-            _formats(state, study, scheme)
+            formats = st.container()
             _panels(state, study)
             channels(state, study, scheme)
+            with formats:  # last: fourteen schemes of a large layer take seconds, once
+                _formats(state, study, scheme)
         except QuantscopeError as error:
             calm(error)
 
@@ -127,7 +129,8 @@ def _channel(study: Study, state: State) -> None:
 def _formats(state: State, study: Study, scheme: Scheme) -> None:
     """The error of every format; a row that is clicked becomes the scheme in view."""
     st.subheader("Every format side by side", anchor=False)
-    table = format_errors(study, study.graph.layer(state.layer))
+    with st.spinner("Quantizing to every format"):
+        table = format_errors(study, study.graph.layer(state.layer))
     words = labelled(table).assign(shown=marked(table, scheme, state.plan[state.layer].weights))
     key = f"formats-{state.layer}-{scheme}"  # a row that was clicked is marked in the table, not left ticked
     st.dataframe(

@@ -10,7 +10,6 @@ from pages.parts.links import EXPORT, WEIGHTS
 from pages.parts.measuring import known_presets
 from pages.parts.opening import theme
 from pages.parts.state import State
-from pages.parts.tables import csv_button
 from quant_core.figures import tradeoff_figure
 from quant_core.plan import Plan
 from quant_core.study import Cell, CellKey, Study, alternatives, search_wish, tradeoff, widest_channel
@@ -32,11 +31,11 @@ def plot(state: State, study: Study) -> None:
     figure = tradeoff_figure(points, label, reference, state.plan.key, theme())
     # The key changes with the figure: an old selection must not load its plan again.
     key = f"tradeoff-{state.plan.key[:8]}-{len(points)}"
-    picked = chart(figure, "tradeoff", key, on_select="rerun", selection_mode="points")
+    table = points.drop(columns=["front"])
+    picked = chart(figure, "tradeoff", key, table, on_select="rerun", selection_mode="points")
     st.caption(
         "Solid: measured, with a 95 % interval. Dashed: FP32. Ringed: the plan in hand. A click loads a plan."
     )
-    csv_button(points.drop(columns=["front"]), "tradeoff")
     for point in picked.selection.points:
         wanted = (point.get("customdata") or [""])[0]
         if wanted in state.measured and wanted != state.plan.key:

@@ -15,7 +15,7 @@ from pages.parts.opening import calm, opened
 from pages.parts.state import State
 from quant_core.errors import QuantscopeError
 from quant_core.plan import Plan
-from quant_core.study import Evaluation, Latency, Study, desk_cells, forecast_sqnr
+from quant_core.study import Evaluation, Latency, Study, desk_cells, forecast_sqnr, line
 
 _STYLE = f"<style>{Path(__file__).with_name('header.css').read_text(encoding='utf-8')}</style>"
 _HELP = {
@@ -45,6 +45,7 @@ def window() -> Iterator[tuple[State, Study]]:
     What is not known of the plan in hand is hollow and asked for; the page runs again when it is measured.
     The
     jobs are drawn when the page is complete, so that they include what the page asked for."""
+    line().warm_up()
     state, study = opened()
     seen = live.ended(state)
     _header(state, study)

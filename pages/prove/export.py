@@ -69,7 +69,11 @@ def _page(state: State, study: Study) -> None:
     elif job.state != FAILED:
         st.caption("The file is being written and measured: simulated, shipped, and timed against FP32.")
     st.subheader("The same from the command line", anchor=False)
-    st.code(export_command(state.source, f"{_stem(study)}-plan.json", _stem(study), state.view.decoder), "sh")
+    st.code(
+        export_command(state.source, f"{_stem(study)}-plan.json", _stem(study), state.view.decoder),
+        "sh",
+        wrap_lines=True,
+    )
 
 
 def _stem(study: Study) -> str:

@@ -18,6 +18,7 @@ _MOST_COLUMNS = 64
 _FIRM = 1e4  # a box gives way to a line this much less than a line to a box
 
 Point = tuple[float, float]
+_Standing = tuple[float, int, int]  # in a row: x, the edge that passes or -1, the box or -1
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,11 @@ def layered(small: Sequence[bool], edges: Sequence[tuple[int, int]], aspect: flo
     """
     if not small:
         return Layout((), (), 1.0, 1.0)
-    ranks = _ranks(len(small), edges)
-    graph = igraph.Graph(len(small), list(edges), directed=True)
-    across = graph.layout_sugiyama(layers=ranks, hgap=2 * _LANE)
-    # One entry for what stands in a row: (x, edge or -1, box).
-    rows: list[list[tuple[float, int, int]]] = [[] for _ in range(max(ranks) + 1)]
-    for box, rank in enumerate(ranks):
-        rows[rank].append((across[box][0], -1, box))
-    for number, (source, _) in enumerate(edges):
-        for row, (x, _) in enumerate(across.edge_routing[number], start=ranks[source] + 1):
-            rows[row].append((x, number, -1))
+    ranks = [0] * len(small)
+    rows: list[list[_Standing]] = []
+    # Parts that nothing connects, one below the other: igraph 1.0.0 crashes on some of them laid out together.
+    for part in igraph.Graph(len(small), list(edges)).connected_components():
+        rows += _rows(sorted(part), edges, ranks, len(rows))
     placed = [_spread(sorted(row), small) for row in rows]
     heights = [max(_size(small[box])[1] for _, edge, box in row if edge < 0) for row in placed]
     extents = [
@@ -63,6 +59,28 @@ def layered(small: Sequence[bool], edges: Sequence[tuple[int, int]], aspect: flo
         passing[ranks[target] + 1] -= 1
     starts = _columns(np.array(heights) + _BELOW, np.array(extents), passing.cumsum(), aspect)
     return _place(starts, placed, heights, extents, small, edges, ranks)
+
+
+def _rows(
+    boxes: list[int], edges: Sequence[tuple[int, int]], ranks: list[int], first: int
+) -> list[list[_Standing]]:
+    """What stands in the rows of connected `boxes`, ordered so that few lines cross.
+
+    Sets their `ranks`, of which `first` is the lowest."""
+    place = {box: i for i, box in enumerate(boxes)}
+    inner = [(number, place[a], place[b]) for number, (a, b) in enumerate(edges) if a in place]
+    pairs = [(a, b) for _, a, b in inner]
+    local = _ranks(len(boxes), pairs)
+    graph = igraph.Graph(len(boxes), pairs, directed=True)
+    across = graph.layout_sugiyama(layers=local, hgap=2 * _LANE)
+    rows: list[list[_Standing]] = [[] for _ in range(max(local) + 1)]
+    for box, rank, (x, _) in zip(boxes, local, across, strict=True):
+        ranks[box] = first + rank
+        rows[rank].append((x, -1, box))
+    for (number, source, _), bends in zip(inner, across.edge_routing, strict=True):
+        for row, (x, _) in enumerate(bends, start=local[source] + 1):
+            rows[row].append((x, number, -1))
+    return rows
 
 
 def _size(small: bool) -> tuple[float, float]:
@@ -92,7 +110,7 @@ def _ranks(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
     return [kept[rank] for rank in ranks]
 
 
-def _spread(row: list[tuple[float, int, int]], small: Sequence[bool]) -> list[tuple[float, int, int]]:
+def _spread(row: list[_Standing], small: Sequence[bool]) -> list[_Standing]:
     """`row` moved as little as leaves each its width (least squares, lines giving way to boxes)."""
     half = np.array([_half(edge, box, small) for _, edge, box in row])
     offset = np.concatenate([[0.0], np.cumsum(half[:-1] + half[1:])])
@@ -129,7 +147,7 @@ def _columns(
 
 def _place(
     starts: list[int],
-    rows: list[list[tuple[float, int, int]]],
+    rows: list[list[_Standing]],
     heights: list[float],
     extents: list[tuple[float, float]],
     small: Sequence[bool],

@@ -67,7 +67,8 @@ def channel_figure(channels: pd.DataFrame, chosen: int | None, theme: str | None
         y=channels["high"] - channels["low"],
         base=channels["low"],
         marker={"color": fill, "opacity": 0.7, "line": {"width": 0}},
-        customdata=channels[["channel", "low", "high", "sqnr_db"]],
+        # As lists: the browser gives rows of plain arrays back as objects.
+        customdata=channels[["channel", "low", "high", "sqnr_db"]].to_numpy(object).tolist(),
         hovertemplate="channel %{customdata[0]}<br>%{customdata[1]:.4g} to %{customdata[2]:.4g}"
         "<br>SQNR %{customdata[3]:.1f} dB<extra></extra>",
     )
@@ -78,7 +79,7 @@ def channel_figure(channels: pd.DataFrame, chosen: int | None, theme: str | None
             y=channels["high"][far],
             mode="markers",
             marker={"symbol": "triangle-down", "size": 9, "color": colors.bad},
-            customdata=channels.loc[far, ["channel"]],
+            customdata=channels.loc[far, ["channel"]].to_numpy(object).tolist(),
             hovertemplate="channel %{customdata[0]}<br>outlier<extra></extra>",
         )
     styled(figure, theme, 240, "output channel", "weight")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import onnx_ir as ir
@@ -184,9 +183,3 @@ def alive_between(edges: Sequence[tuple[int, int]], count: int, longest: int) ->
     np.add.at(change, read + 1, 1)
     np.add.at(change, last[read] + 1, -1)
     return np.asarray(change.cumsum())
-
-
-def is_in_order(edges: Sequence[tuple[int, int]], parts: Sequence[Part]) -> bool:
-    """Whether every edge leads to a later part, so that the parts have no cycle."""
-    firsts = [min(part.nodes) for part in parts]
-    return all(a < b for a, b in edges) and all(a < b for a, b in pairwise(firsts))

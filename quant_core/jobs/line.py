@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from distributed import Future, KilledWorker
@@ -37,6 +38,7 @@ class Line:
         self._leaving: dict[str, float] = {}  # cancelled job -> when its worker is ended
         self._lock = threading.Lock()
         self._wake = threading.Event()
+        self._warm = False
         self._thread: threading.Thread | None = None
 
     def ask(
@@ -85,9 +87,20 @@ class Line:
             self._mine.clear()
         self._link.close()
 
+    def warm_up(self) -> None:
+        """Start the workers in the background, so that the first job finds them."""
+        if not self._warm:
+            self._warm = True
+            self._go()
+
     def _look_after(self, job: str) -> None:
         with self._lock:
             self._mine[job] = None
+        self._go()
+
+    def _go(self) -> None:
+        """Let the thread look, and start it where it does not run."""
+        with self._lock:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="quantscope-jobs", daemon=True)
                 self._thread.start()
@@ -97,6 +110,9 @@ class Line:
         while True:
             self._wake.wait(_EVERY if self._mine else None)
             self._wake.clear()
+            if self._warm and not self._mine:
+                with suppress(QuantscopeError):  # the first job tells
+                    self._link.connect()
             for job in list(self._mine):
                 try:
                     self._tend(job)

@@ -21,12 +21,18 @@ Settle = Callable[[], None]
 MEASURED_WITHIN = 60_000  # ms
 
 
+MEASURED = ".qs-number:not([data-number=Latency])"
+
+
 def numbers(page: Page) -> dict[str, str]:
-    """The four numbers of the header, by their labels."""
-    found = page.locator(".qs-number")
-    expect(found).to_have_count(4)
-    expect(page.locator(".qs-number b", has_text="○")).to_have_count(0, timeout=MEASURED_WITHIN)
-    return {n.get_attribute("data-number") or "": n.locator("b").inner_text() for n in found.all()}
+    """What the header shows of size and quality once it is measured, by label; and the SQNR."""
+    expect(page.locator(".qs-number")).to_have_count(4)
+    expect(page.locator(f"{MEASURED} b", has_text="○")).to_have_count(0, timeout=MEASURED_WITHIN)
+    found = {
+        n.get_attribute("data-number") or "": n.locator("b").inner_text() for n in page.locator(MEASURED).all()
+    }
+    note = page.locator('[data-number="Agreement"] small').last.inner_text()
+    return found | {"SQNR": note.split(",")[0]}
 
 
 def command_line(repo: Path, *arguments: str) -> dict:
@@ -69,13 +75,26 @@ def filled(page: Page) -> None:
     expect(page.locator("button.cell.empty:not([aria-label*='fp32'])")).to_have_count(0, timeout=120_000)
 
 
-@pytest.mark.parametrize("path", ["/", "/weights", "/mixed-precision"])
-def test_every_page_opens_on_the_analysed_sample(visit: Visit, path: str) -> None:
+PAGES = {
+    "/": "Start",
+    "/model": "Model",
+    "/weights": "Weights",
+    "/activations": "Activations",
+    "/sensitivity": "Sensitivity",
+    "/mixed-precision": "Mixed precision",
+    "/compare": "Compare",
+    "/export": "Export",
+}
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_opens_on_the_analysed_sample(visit: Visit, repo: Path, path: str) -> None:
     page = visit(path)
     expect(page.locator('[data-chip="model"]')).to_contain_text("digits-mobile")
     expect(page.locator('[data-number="Top-1"]')).to_be_visible(timeout=MEASURED_WITHIN)
-    card = next(r for r in command_line(Path.cwd(), "samples") if r["name"] == "digits-mobile")
+    card = json.loads((repo / "assets/samples/digits-mobile/card.json").read_text(encoding="utf-8"))
     assert numbers(page)["Top-1"] == f"{100 * card['metric_fp32']:.1f} %"
+    expect(page.get_by_role("heading", name=PAGES[path], exact=True)).to_be_visible()
 
 
 def test_the_matrix_fills_with_what_the_command_line_measures(visit: Visit, repo: Path) -> None:
@@ -97,13 +116,16 @@ def test_a_weight_and_an_activation_move_size_and_metric_as_the_command_line_say
     settle()
     after_weight = numbers(page)
     assert after_weight["Size"] != before["Size"]
-    page.get_by_text("Activations", exact=True).click()
+    page.get_by_role("radio", name="Activations").click()
     settle()
     cell(page, "block2.project", "uint4").click()
     expect(page.locator('[data-chip="plan"]')).to_contain_text("2 layers quantized")
     settle()
     assert numbers(page)["SQNR"] != after_weight["SQNR"]
 
+    page.get_by_role("link", name="Export", exact=True).first.click()
+    expect(page.get_by_text("This file, measured")).to_be_visible(timeout=MEASURED_WITHIN)
+    settle()
     plan = download(page, "Plan", tmp_path)
     assert len(json.loads(plan.read_text())["layers"]) == 2
     record = command_line(repo, "evaluate", "sample:digits-mobile", "--plan", str(plan))
@@ -172,6 +194,7 @@ def test_search_stays_under_its_budget(visit: Visit, settle: Settle) -> None:
     page = visit("/mixed-precision")
     filled(page)
     page.get_by_role("button", name="Search and measure").click()
+    expect(page.get_by_role("button", name="Searching")).to_be_visible()
     expect(page.locator('[data-chip="plan"]')).to_contain_text("Search, 20", timeout=MEASURED_WITHIN)
     settle()
     share = page.locator('[data-number="Size"] small').last.inner_text()
@@ -180,8 +203,9 @@ def test_search_stays_under_its_budget(visit: Visit, settle: Settle) -> None:
 
 def test_a_wrong_path_is_one_calm_sentence_and_the_sample_stays_open(visit: Visit, settle: Settle) -> None:
     page = visit("/")
+    page.get_by_role("tab", name="Path on this machine").click()
     page.get_by_label("Model", exact=True).fill("no/such/model.onnx")
-    page.get_by_role("button", name="Open", exact=True).last.click()
+    page.get_by_test_id("stFormSubmitButton").get_by_role("button", name="Open", exact=True).click()
     expect(page.get_by_text("There is no model file")).to_be_visible()
     settle()
     expect(page.locator('[data-chip="model"]')).to_contain_text("digits-mobile")
@@ -202,10 +226,11 @@ def test_the_weights_page_follows_format_and_layer(visit: Visit, settle: Settle)
 def test_a_model_of_your_own_opens_by_path(visit: Visit, settle: Settle, repo: Path, models: Path) -> None:
     page = visit("/")
     folder = models / "keywords"
+    page.get_by_role("tab", name="Path on this machine").click()
     page.get_by_label("Model", exact=True).fill(str(folder / "model.onnx"))
     page.get_by_label("Data", exact=True).fill(str(folder / "data.npz"))
     page.get_by_label("Calibration", exact=True).fill(str(folder / "calibration.npz"))
-    page.get_by_role("button", name="Open", exact=True).last.click()
+    page.get_by_test_id("stFormSubmitButton").get_by_role("button", name="Open", exact=True).click()
     expect(page.locator('[data-chip="model"]')).to_contain_text("keywords", timeout=MEASURED_WITHIN)
     page.get_by_role("link", name="Mixed precision").first.click()
     settle()
@@ -218,14 +243,13 @@ def test_a_model_of_your_own_opens_by_path(visit: Visit, settle: Settle, repo: P
     assert numbers(page) == shown(record)
 
 
-@pytest.mark.parametrize("path", ["/mixed-precision", "/weights"])
+@pytest.mark.parametrize("path", ["/mixed-precision", "/export"])
 def test_a_deep_link_to_a_fresh_server_shows_that_page(
     browser: Browser, fresh_server: str, path: str
 ) -> None:
     page = browser.new_page()
     page.goto(fresh_server + path)
-    title = {"/mixed-precision": "Mixed precision", "/weights": "Weights"}[path]
-    expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible(timeout=MEASURED_WITHIN)
+    expect(page.get_by_role("heading", name=PAGES[path], exact=True)).to_be_visible(timeout=MEASURED_WITHIN)
     expect(page.get_by_role("link", name="Start")).to_be_visible()
     assert not page.get_by_role("dialog").count()
     page.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,8 @@ from quant_core.graph import (
     merge_small,
     repeated_blocks,
 )
-from tests import models
+from quant_core.study import Study
+from tests.models import branching, conv_chain, deep_residual, graph_of, two_in_a_row
 
 
 def boxes(graph: Graph) -> tuple[tuple[Node, ...], tuple[Part, ...]]:
@@ -35,7 +37,7 @@ def names(nodes: tuple[Node, ...], part: Part) -> list[str]:
 
 
 def test_every_node_input_and_output_of_the_graph_is_there_once(tmp_path: Path) -> None:
-    graph = models.graph_of(models.conv_chain(), tmp_path)
+    graph = graph_of(conv_chain(), tmp_path)
     nodes = graph_nodes(graph)
     inner = [n for n in nodes if n.op not in (INPUT, OUTPUT)]
     assert [n.name for n in inner] == [n.name for n in graph.model.graph]
@@ -47,13 +49,13 @@ def test_every_node_input_and_output_of_the_graph_is_there_once(tmp_path: Path) 
 
 
 def test_what_a_body_reads_is_an_edge(tmp_path: Path) -> None:
-    nodes = graph_nodes(models.graph_of(models.branching(), tmp_path))
+    nodes = graph_nodes(graph_of(branching(), tmp_path))
     choice = next(n for n in nodes if n.op == "If")
     assert {nodes[i].name for i in choice.inputs} == {"flag", "conv"}
 
 
 def test_an_activation_joins_its_layer_unless_others_read_the_layer(tmp_path: Path) -> None:
-    nodes, parts = boxes(models.graph_of(models.conv_chain(), tmp_path))
+    nodes, parts = boxes(graph_of(conv_chain(), tmp_path))
     together = {tuple(names(nodes, part)) for part in parts}
     assert ("first", "relu_a") in together
     assert ("depthwise", "relu_b") in together
@@ -63,7 +65,7 @@ def test_an_activation_joins_its_layer_unless_others_read_the_layer(tmp_path: Pa
 
 
 def test_residual_blocks_are_cut_between_blocks_not_through_them(tmp_path: Path) -> None:
-    nodes, parts = boxes(models.graph_of(models.deep_residual(6), tmp_path))
+    nodes, parts = boxes(graph_of(deep_residual(6), tmp_path))
     blocks = repeated_blocks(nodes, parts)
     assert len(blocks) == 6
     for number, (start, end) in enumerate(blocks):
@@ -72,13 +74,11 @@ def test_residual_blocks_are_cut_between_blocks_not_through_them(tmp_path: Path)
 
 
 def test_a_chain_of_equal_layers_is_no_block(tmp_path: Path) -> None:
-    nodes, parts = boxes(models.graph_of(models.two_in_a_row("Conv"), tmp_path))
+    nodes, parts = boxes(graph_of(two_in_a_row("Conv"), tmp_path))
     assert repeated_blocks(nodes, parts) == ()
 
 
 def test_the_blocks_of_real_models_are_those_their_makers_named(models: Path) -> None:
-    from quant_core.study import Study
-
     def stems(name: str) -> list[str]:
         nodes, parts = boxes(Study.open(models / name / "model.onnx").graph)
         blocks = repeated_blocks(nodes, parts)
@@ -98,7 +98,9 @@ def networks(draw: st.DrawFn) -> tuple[Node, ...]:
     rng = random.Random(draw(st.integers(0, 99)))
     nodes = [Node(0, "x", INPUT, INPUT, False, (), None)]
     for index, kind in enumerate(kinds, start=1):
-        reads = {index - 1 if rng.random() < 0.7 else rng.randrange(index) for _ in range(rng.choice((1, 1, 2)))}
+        reads = {
+            index - 1 if rng.random() < 0.7 else rng.randrange(index) for _ in range(rng.choice((1, 1, 2)))
+        }
         nodes.append(Node(index, f"n{index}", kind.split()[0], kind, "Conv" in kind, tuple(reads), None))
     return tuple(nodes)
 
@@ -129,7 +131,7 @@ def test_blocks_of_a_row_are_of_equal_structure(nodes: tuple[Node, ...]) -> None
         tuple(tuple(nodes[i].kind for i in part.nodes) for part in parts[start:end]) for start, end in blocks
     ]
     assert all(structure.count(s) >= 2 for s in structure)
-    assert all(b <= c for (_, b), (c, _) in zip(blocks, blocks[1:], strict=False))
+    assert all(b <= c for (_, b), (c, _) in pairwise(blocks))
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -21,6 +21,9 @@ TIMEOUT = 120
 class AtOnce(Line):
     """Jobs done where they are asked for."""
 
+    def warm_up(self) -> None:
+        """There are no workers."""
+
     def _look_after(self, job: str) -> None:
         board = Board()
         found = board.get(job)
@@ -32,7 +35,7 @@ class AtOnce(Line):
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made = AtOnce(work._TASKS)
     monkeypatch.setattr(work, "line", lambda: made)
-    for name in ("measuring", "live"):
+    for name in ("measuring", "live", "header"):
         monkeypatch.setattr(f"pages.parts.{name}.line", lambda: made)
 
 
