@@ -129,7 +129,10 @@ def _layers(state: State, study: Study, chosen: list[str], names: list[str]) -> 
     """The layers that differ, and the bits of all weights."""
     plans = [state.measured[key].plan for key in chosen]
     st.subheader("Bits of the weights", anchor=False)
-    chart(shares_figure(weight_shares(study, plans), names, theme()), "bits")
+    shares = weight_shares(study, plans)
+    said = f"Share of the weights at each bit width in {', '.join(names)}"
+    named = shares.assign(plan=[names[number] for number in shares["plan"]])
+    chart(shares_figure(shares, names, theme()), "bits", table=named, alt=said)
     st.subheader("Layers that differ", anchor=False)
     different = layer_differences(study, plans)
     same = len(study.graph.quantizable) - len(different)

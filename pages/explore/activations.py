@@ -17,9 +17,9 @@ from pages.parts.links import START
 from pages.parts.measuring import known_ranges
 from pages.parts.notice import notice
 from pages.parts.opening import calm, theme
-from pages.parts.scheme import SHORT_RANGES, labelled, marked, plan_button, scheme_controls, view_of
+from pages.parts.scheme import SHORT_RANGES, plan_button, scheme_controls
+from pages.parts.scheme_table import CLIPPED_HELP, SQNR_HELP, STEP_HELP, scheme_table
 from pages.parts.state import State
-from pages.parts.tables import csv_button
 from quant_core.errors import QuantscopeError
 from quant_core.figures import activation_figure, layer_ranges_figure
 from quant_core.formats import Scheme
@@ -34,24 +34,6 @@ from quant_core.study import (
     scheme_losses,
     why_no_activation,
 )
-
-_CLIPPED = "Share of values beyond the first and last code, which take that code: saturation."
-_SQNR = "Signal-to-quantization-noise ratio of the values that enter the layer, from the histogram."
-_COLUMNS = {
-    "format": st.column_config.TextColumn("Format", help="How one number is stored."),
-    "symmetric": st.column_config.TextColumn("Symmetric", help="Zero point 0: the grid is centred on zero."),
-    "range": st.column_config.TextColumn("Range", help="The method that chose where the grid ends."),
-    "sqnr_db": st.column_config.ProgressColumn(
-        "SQNR, dB", format="%.1f", min_value=0, max_value=100, help=_SQNR
-    ),
-    "clipped": st.column_config.NumberColumn("Clipped, %", format="%.3g", help=_CLIPPED),
-    "shown": st.column_config.TextColumn("Now", help="The scheme in view, and the one the plan has."),
-    "low": st.column_config.NumberColumn("Low end", format="%.4g", help="Where the range begins."),
-    "high": st.column_config.NumberColumn("High end", format="%.4g", help="Where the range ends."),
-    "step": st.column_config.NumberColumn(
-        "Step", format="%.3g", help="The scale: from one code to the next."
-    ),
-}
 
 
 def main() -> None:
@@ -107,9 +89,9 @@ def _layer(state: State, study: Study, ranges: Ranges, scheme: Scheme, log: bool
     about = activation_summary(ranges, layer)
     clips = clip_losses(ranges, layer, scheme)
     numbers = [
-        ("SQNR", text.decibel(seen.sqnr_db), _SQNR),
-        ("Clipped", text.percent(seen.clipped), _CLIPPED),
-        ("Step", f"{seen.step:.3g}", "The scale: from one code to the next."),
+        ("SQNR", text.decibel(seen.sqnr_db), SQNR_HELP),
+        ("Clipped", text.percent(seen.clipped), CLIPPED_HELP),
+        ("Step", f"{seen.step:.3g}", STEP_HELP),
         ("Zeros", text.percent(about["zeros"]), "Share of values that are exactly zero, as after a ReLU."),
     ]
     with st.container(horizontal=True):
@@ -126,7 +108,7 @@ def _layer(state: State, study: Study, ranges: Ranges, scheme: Scheme, log: bool
         log,
         theme(),
     )
-    chart(figure, "activations")
+    chart(figure, "activations", alt=f"Values that enter {state.layer}, with the grid of {scheme.format}")
     part = (
         "" if about["binned"] == about["values"] else f"; {text.count(about['binned'])} of them in the bins"
     )
@@ -141,45 +123,12 @@ def _layer(state: State, study: Study, ranges: Ranges, scheme: Scheme, log: bool
         st.caption("The plan finds the range of each batch at run time; here it is that of all samples.")
     plan_button(state, study, "activations", scheme)
     notice(state)
-    st.subheader(f"What each range keeps, as {_words(scheme)}", anchor=False)
-    _table(state, clips, "clipping", scheme, planned)
+    kind = "symmetric" if scheme.symmetric else "asymmetric"
+    st.subheader(f"What each range keeps, as {scheme.format}, {kind}", anchor=False)
+    scheme_table(state, "activations", clips, "clipping", scheme, ("format", "symmetric"))
     st.subheader("Every format side by side", anchor=False)
-    _table(state, scheme_losses(ranges, layer), "activation-formats", scheme, planned)
+    scheme_table(state, "activations", scheme_losses(ranges, layer), "activation-formats", scheme)
     st.caption("A click on a row shows its grid. SQNR and clipping are computed from the histogram.")
-
-
-def _words(scheme: Scheme) -> str:
-    return f"{scheme.format}, {'symmetric' if scheme.symmetric else 'asymmetric'}"
-
-
-def _table(state: State, table: pd.DataFrame, name: str, scheme: Scheme, planned: Scheme | None) -> None:
-    """A table of schemes; a row that is clicked becomes the scheme in view."""
-    near_zero = table["low"].abs() < 1e-3 * table["step"]  # the mean of the bin that zero is in
-    words = labelled(table).assign(
-        clipped=100 * table["clipped"],
-        low=table["low"].mask(near_zero, 0.0),
-        shown=marked(table, scheme, planned),
-    )
-    # The key changes with the scheme: a row that was clicked is marked in the table, not left ticked.
-    key = f"{name}-{state.layer}-{scheme}"
-    st.dataframe(
-        words,
-        hide_index=True,
-        column_order=[c for c in _COLUMNS if not (c in ("format", "symmetric") and name == "clipping")],
-        height="content",
-        column_config=_COLUMNS,
-        key=key,
-        on_select=partial(_pick, state, table, key),
-        selection_mode="single-row",
-    )
-    csv_button(table, name)
-
-
-def _pick(state: State, table: pd.DataFrame, key: str) -> None:
-    for row in st.session_state[key].selection.rows:
-        chosen = table.iloc[row]
-        scheme = Scheme(chosen["format"], "tensor", bool(chosen["symmetric"]), chosen["range"])
-        state.look(**view_of(scheme, "activations"))
 
 
 def _layers(state: State, study: Study, ranges: Ranges, scheme: Scheme) -> None:
@@ -191,6 +140,8 @@ def _layers(state: State, study: Study, ranges: Ranges, scheme: Scheme) -> None:
         layer_ranges_figure(table, state.layer, theme()),
         "layer-ranges",
         key=f"layer-ranges-{state.layer}",
+        table=table,
+        alt="Range of what enters each layer",
         on_select=partial(_select, state, table, f"layer-ranges-{state.layer}"),
         selection_mode="points",
     )
@@ -198,7 +149,6 @@ def _layers(state: State, study: Study, ranges: Ranges, scheme: Scheme) -> None:
         "Thin: from minimum to maximum. Thick: 99.9 % of the values. A click selects a layer. "
         f"From {study.calibration_samples} calibration samples."
     )
-    csv_button(table, "activation-ranges")
 
 
 def _select(state: State, table: pd.DataFrame, key: str) -> None:

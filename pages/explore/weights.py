@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-import pandas as pd
 import streamlit as st
 
 from pages.parts import text
@@ -14,36 +11,13 @@ from pages.parts.header import window
 from pages.parts.layers import layer_picker
 from pages.parts.notice import notice
 from pages.parts.opening import calm, theme
-from pages.parts.scheme import SHORT_RANGES, labelled, marked, plan_button, scheme_controls, view_of
+from pages.parts.scheme import SHORT_RANGES, plan_button, scheme_controls
+from pages.parts.scheme_table import BITS_HELP, SQNR_HELP, WORST_HELP, scheme_table
 from pages.parts.state import State
-from pages.parts.tables import csv_button
 from quant_core.errors import QuantscopeError
 from quant_core.figures import histogram_figure, panels_figure
 from quant_core.formats import Scheme
 from quant_core.study import Study, format_errors, panels, weight_histogram, weight_summary, widest_channel
-
-_SQNR = "Signal-to-quantization-noise ratio of the weights: how far the rounding stands below them."
-_BITS = (
-    "Bits that a weight takes in the file on average: its code, and its part of the scales and zero points. "
-    "Few weights to a scale make this larger than the format's own bits."
-)
-_COLUMNS = {
-    "format": st.column_config.TextColumn("Format", help="How one number is stored."),
-    "granularity": st.column_config.TextColumn("One scale for each", help="What shares one scale."),
-    "symmetric": st.column_config.TextColumn("Symmetric", help="Zero point 0: the grid is centred on zero."),
-    "range": st.column_config.TextColumn("Range", help="The method that chose where the grid ends."),
-    "sqnr_db": st.column_config.ProgressColumn(
-        "SQNR, dB", format="%.1f", min_value=0, max_value=100, help=_SQNR
-    ),
-    "bits_per_weight": st.column_config.NumberColumn("Bits per weight", format="%.2f", help=_BITS),
-    "bytes": st.column_config.NumberColumn(
-        "Bytes", format="localized", help="Codes, scales and zero points, without the file around them."
-    ),
-    "worst_error": st.column_config.NumberColumn(
-        "Worst error", format="%.3g", help="The largest distance of a weight from its quantized value."
-    ),
-    "shown": st.column_config.TextColumn("Now", help="The scheme in view, and the one the plan has."),
-}
 
 
 def main() -> None:
@@ -73,16 +47,16 @@ def _layer(state: State, study: Study, scheme: Scheme) -> None:
     seen = weight_histogram(study, layer, scheme, channel)
     bits = study.quantized(layer, scheme).bits / max(1, layer.parameters)
     numbers = [
-        ("SQNR", text.decibel(seen.error), _SQNR),
-        ("Worst error", f"{seen.worst:.3g}", "The largest distance of a weight from its quantized value."),
+        ("SQNR", text.decibel(seen.error), SQNR_HELP),
+        ("Worst error", f"{seen.worst:.3g}", WORST_HELP),
         ("Clipped", text.percent(seen.clipped), "Weights beyond the first and last code."),
-        ("Bits per weight", f"{bits:.3g}", _BITS),
+        ("Bits per weight", f"{bits:.3g}", BITS_HELP),
     ]
     with st.container(horizontal=True):
         for label, value, said in numbers:
             st.metric(label, value, help=said, width=120)
     figure = histogram_figure(seen.edges, seen.counts, seen.grid, scheme.number.bits, seen.steps, theme())
-    chart(figure, "weights")
+    chart(figure, "weights", alt=f"Weights of {state.layer}, with the grid of {scheme.format}")
     if scheme.number.kind == "float":
         st.caption("A float format has no scale: its grid is finer near zero and is not drawn.")
     elif seen.steps:
@@ -131,26 +105,8 @@ def _formats(state: State, study: Study, scheme: Scheme) -> None:
     st.subheader("Every format side by side", anchor=False)
     with st.spinner("Quantizing to every format"):
         table = format_errors(study, study.graph.layer(state.layer))
-    words = labelled(table).assign(shown=marked(table, scheme, state.plan[state.layer].weights))
-    key = f"formats-{state.layer}-{scheme}"  # a row that was clicked is marked in the table, not left ticked
-    st.dataframe(
-        words,
-        hide_index=True,
-        height="content",
-        column_config=_COLUMNS,
-        column_order=list(_COLUMNS),
-        key=key,
-        on_select=partial(_pick, state, table, key),
-        selection_mode="single-row",
-    )
-    csv_button(table, "formats")
+    scheme_table(state, "weights", table, "formats", scheme)
     st.caption("A click on a row draws its grid.")
-
-
-def _pick(state: State, table: pd.DataFrame, key: str) -> None:
-    for row in st.session_state[key].selection.rows:
-        record = table.iloc[row][["format", "granularity", "range"]].to_dict()
-        state.look(**view_of(Scheme(**record, symmetric=bool(table["symmetric"].iloc[row])), "weights"))
 
 
 def _panels(state: State, study: Study) -> None:
@@ -163,10 +119,10 @@ def _panels(state: State, study: Study) -> None:
     drawn = []
     for panel in panels(study, layer, shown):
         kind = "symmetric" if panel.scheme.symmetric else "asymmetric"
-        method = SHORT_RANGES[panel.scheme.range].lower()
-        title = f"{panel.scheme.format} {kind}<br>{method}, {text.decibel(panel.seen.error)}"
+        method = SHORT_RANGES[panel.scheme.range]
+        title = f"{panel.scheme.format} {kind}<br>{method}: {text.decibel(panel.seen.error)}"
         drawn.append((title, panel.seen.edges, panel.seen.counts, panel.seen.grid, panel.scheme.number.bits))
-    chart(panels_figure(drawn, theme()), "panels")
+    chart(panels_figure(drawn, theme()), "panels", alt=f"Channel {shown} with the grids of six formats")
     said = ", the one with the widest range" if channel is None else ""
     st.caption(f"Channel {shown}{said}: one line for each value that has a code; SQNR is of this channel.")
 

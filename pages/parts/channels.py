@@ -52,6 +52,7 @@ def channels(state: State, study: Study, scheme: Scheme) -> None:
         channel_figure(table, state.view.channel, theme()),
         "channels",
         key=f"channels-{slot}",
+        alt=f"Lowest to highest weight of each output channel of {state.layer}",
         on_select=partial(_clicked, state, f"channels-{slot}"),
         selection_mode="points",
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from pages.parts.plans import take
@@ -32,7 +31,6 @@ RANGE_HELP = (
     "Where the grid ends: at the extremes, at a percentile (the same share cut off at either end), or where "
     "the mean-square error is least."
 )
-_FLOAT = "–"
 
 
 def scheme_in_view(state: State, part: str) -> Scheme:
@@ -136,25 +134,3 @@ def _use(state: State, study: Study, part: str, scheme: Scheme) -> None:
         return
     state.notice = f"Left as it was: {'; '.join(refused)}." if refused else ""
     take(state, plan)
-
-
-def labelled(table: pd.DataFrame) -> pd.DataFrame:
-    """A table of schemes in words, for reading; columns format, granularity (if any), symmetric, range."""
-    floats = [FORMATS[name].kind == "float" for name in table["format"]]
-    words = table.copy()
-    words["symmetric"] = ["Yes" if s else "No" for s in table["symmetric"]]
-    words["range"] = [RANGES.get(r, r) for r in table["range"]]
-    if "granularity" in table:
-        words["granularity"] = [GRANULARITIES.get(g, g) for g in table["granularity"]]
-    for column in {"granularity", "symmetric", "range"} & set(words):
-        words.loc[floats, column] = _FLOAT
-    return words
-
-
-def marked(table: pd.DataFrame, scheme: Scheme, planned: Scheme | None) -> list[str]:
-    """For each row of a table of schemes, whether it is the one in view or in the plan."""
-    marks = []
-    for row in table.itertuples():
-        this = Scheme(row.format, getattr(row, "granularity", "tensor"), row.symmetric, row.range)
-        marks.append(" and ".join(["in view"] * (this == scheme) + ["in the plan"] * (this == planned)))
-    return [mark[:1].upper() + mark[1:] for mark in marks]

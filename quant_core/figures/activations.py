@@ -67,7 +67,8 @@ def activation_figure(
     figure.update_xaxes(axis, row=1, col=1)
     figure.update_xaxes({**axis, "title": {"text": "activation"}, "automargin": True}, row=2, col=1)
     figure.update_yaxes({**axis, "title": {"text": ""}, "showgrid": False, "automargin": True}, row=1, col=1)
-    span = {"type": "log", "dtick": 1, "range": [np.log10(bottom), np.log10(top) + 0.1]} if log else {"type": "linear"}
+    ends = [np.log10(bottom), np.log10(top) + 0.1] if log else None
+    span = {"type": "log", "dtick": 1, "range": ends} if log else {"type": "linear"}
     y = {**axis, "title": {"text": "values per bin"}, "automargin": True, "exponentformat": "SI", **span}
     figure.update_yaxes(y, row=2, col=1)
     return figure.update_layout(bargap=0)

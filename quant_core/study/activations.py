@@ -19,6 +19,8 @@ from quant_core.study.study import Study
 
 BINS = 256
 CLIPPING = ("minmax", "percentile:99.99", "percentile:99.9", "mse")
+_LAYER_COLUMNS = ["layer", "tensor", "minimum", "maximum", "low", "high"]
+_LAYER_COLUMNS += ["mean", "deviation", "zeros", "clipped", "sqnr_db"]
 _WIDE = Scheme("uint8", "tensor", False, "percentile:99.9")  # the thick part of a bar: 99.9 % of the values
 COMPARED = (
     Scheme("uint16", "tensor", False),
@@ -181,4 +183,4 @@ def layer_activations(study: Study, ranges: Ranges, scheme: Scheme) -> pd.DataFr
                 "sqnr_db": noise.sqnr_db,
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=_LAYER_COLUMNS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from quant_core.plan import (
     default_activation_scheme,
     default_scheme,
     diff,
+    differences,
     preset_plan,
     read_plan,
     why_not,
@@ -244,3 +246,13 @@ def test_a_plan_without_a_hash_fits_by_its_layers(tmp_path: Path) -> None:
     check_plan(graph, Plan("by hand", {"first": Precision(Scheme("int8"))}))
     with pytest.raises(PlanError, match="'second'"):
         check_plan(graph, Plan("by hand", {"second": Precision(Scheme("int8"))}))
+
+
+def test_differences_of_several_plans_leave_out_what_all_share() -> None:
+    int8, int4 = Precision(Scheme("int8", "channel")), Precision(Scheme("int4", "channel"))
+    first = Plan("a", {"x": int8, "y": int8, "z": int8})
+    second = first.edit({"y": int4})
+    third = first.edit({"z": replace(int8, locked=True, note="kept")})
+    found = differences([first, second, third], ["x", "y", "z"])
+    assert found == {"y": (int8, int4, int8)}
+    assert differences([first], ["x", "y"]) == {}
