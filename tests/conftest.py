@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,15 +101,15 @@ def chromium() -> str:
 @pytest.fixture(scope="session")
 def server(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the running app, `http://127.0.0.1:PORT`. One a session, with a home of its own."""
-    with _serving(tmp_path_factory.mktemp("server")) as url:
-        yield url
+    with serving(tmp_path_factory.mktemp("server")) as running:
+        yield running.url
 
 
 @pytest.fixture
 def fresh_server(chromium: str, tmp_path: Path) -> Iterator[str]:
     """The address of an app that nobody has visited yet."""
-    with _serving(tmp_path) as url:
-        yield url
+    with serving(tmp_path) as running:
+        yield running.url
 
 
 @pytest.fixture(scope="module")
@@ -178,11 +179,21 @@ def visit(page: Page, settle: Callable[[], None]) -> Callable[[str], Page]:
     return go
 
 
+@dataclass(frozen=True)
+class Server:
+    """A running app: its address, its process, and the folder everything is kept in."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    home: Path
+
+
 @contextmanager
-def _serving(folder: Path) -> Iterator[str]:
+def serving(folder: Path, port: int = 0) -> Iterator[Server]:
     """The app, started as the README says, with its home and log in `folder`."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "app.py"]
     command += ["--server.port", str(port), "--server.headless", "true"]
@@ -201,7 +212,7 @@ def _serving(folder: Path) -> Iterator[str]:
     try:
         if not _answers(f"{url}/_stcore/health", process):
             pytest.fail(f"the app did not start:\n{log.read_text(errors='replace')[-4000:]}", pytrace=False)
-        yield url
+        yield Server(url, process, folder / "home")
     finally:
         _stop(process)
 

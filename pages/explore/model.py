@@ -7,11 +7,12 @@ import streamlit as st
 
 from pages.parts import text
 from pages.parts.charts import chart
-from pages.parts.header import Header
-from pages.parts.measuring import known_cells, known_plan
+from pages.parts.header import window
+from pages.parts.measuring import known_cells
 from pages.parts.model_graph import draw_graph, draw_legend, laid_out
 from pages.parts.model_layers import draw_details, draw_table
-from pages.parts.opening import opened, theme
+from pages.parts.notice import notice
+from pages.parts.opening import theme
 from pages.parts.state import State
 from quant_core.figures import bytes_figure
 from quant_core.plan import Plan
@@ -28,31 +29,27 @@ _SAID = {
 
 
 def main() -> None:
-    state, study = opened()
-    header = Header(state, study)
-    header.show(known_plan(state, study))
-    st.title("Model", anchor=False)
-    st.caption(
-        "The layers of the model and how they connect. Drag to move, scroll to zoom; a click selects a layer "
-        "or unfolds a block. An activation or a bias is drawn with the layer it follows."
-    )
-    if state.notice:
-        st.info(text.name(state.notice), icon=":material/info:")
-        state.notice = ""
-    cells = known_cells(study, desk_cells(study, "weights") if study.has_data else [])
-    table = layer_table(study, state.plan, cells, state.view.damage_at)
-    built, layout = laid_out(state, study)
-    _tools(state, built)
-    left, right = st.columns([11, 4], gap="medium")
-    with left:
-        draw_legend(state, built, table, theme())
-        node = draw_graph(state, study, built, layout, table, theme())
-        st.caption(_SAID[state.view.colour].format(at=state.view.damage_at))
-    with right, st.container(border=True):
-        draw_details(state, study, table, node)
-    st.subheader("Layers", anchor=False)
-    draw_table(state, study, table)
-    _bytes(state, study)
+    with window() as (state, study):
+        st.title("Model", anchor=False)
+        st.caption(
+            "The layers of the model and how they connect. Drag to move, scroll to zoom; a click selects a "
+            "layer or unfolds a block. An activation or a bias is drawn with the layer it follows."
+        )
+        notice(state)
+        cells = known_cells(study, desk_cells(study, "weights") if study.has_data else [])
+        table = layer_table(study, state.plan, cells, state.view.damage_at)
+        built, layout = laid_out(state, study)
+        _tools(state, built)
+        left, right = st.columns([11, 4], gap="medium")
+        with left:
+            draw_legend(state, built, table, theme())
+            node = draw_graph(state, study, built, layout, table, theme())
+            st.caption(_SAID[state.view.colour].format(at=state.view.damage_at))
+        with right, st.container(border=True):
+            draw_details(state, study, table, node)
+        st.subheader("Layers", anchor=False)
+        draw_table(state, study, table)
+        _bytes(state, study)
 
 
 def _tools(state: State, built: Architecture) -> None:
@@ -138,7 +135,7 @@ def _bytes(state: State, study: Study) -> None:
     )
     stored = _stored(study.graph.file.sha256, state.plan.key, study, state.plan)
     title = f"{study.graph.file.name}, {text.size(study.graph.file.bytes)}"
-    chart(bytes_figure(stored, title, theme()), "bytes")
+    chart(bytes_figure(stored, title, theme()), "bytes", table=stored.drop(columns="size"))
 
 
 main()

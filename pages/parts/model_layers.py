@@ -21,13 +21,14 @@ def draw_table(state: State, study: Study, table: pd.DataFrame) -> None:
     found = table[table["name"].str.lower().str.contains(find, regex=False)] if find else table
     names = list(found["name"])
     rows = [names.index(state.layer)] if state.layer in names else []
-    st.session_state[_KEY] = {"selection": {"rows": rows, "columns": [], "cells": []}}
+    key = f"{_KEY}-{st.session_state.setdefault(_KEY, 0)}"
+    st.session_state[key] = {"selection": {"rows": rows, "columns": [], "cells": []}}
     st.dataframe(
         found.assign(bytes=found["bytes"] / 1024),
         hide_index=True,
         height=min(420, 38 + 35 * max(len(found), 1)),
-        key=_KEY,
-        on_select=lambda: _picked(state, study, names),
+        key=key,
+        on_select=lambda: _picked(state, study, names, key),
         selection_mode="single-row",
         placeholder="–",
         column_config=_columns(found),
@@ -65,14 +66,14 @@ def _columns(table: pd.DataFrame) -> dict[str, object]:
     }
 
 
-def _picked(state: State, study: Study, names: list[str]) -> None:
-    rows = st.session_state[_KEY]["selection"]["rows"]
-    if not rows or rows[0] >= len(names):
-        return
-    layer = study.graph.layer(names[rows[0]])
-    if layer.reason is None:
+def _picked(state: State, study: Study, names: list[str], key: str) -> None:
+    rows = st.session_state[key]["selection"]["rows"]
+    layer = study.graph.layer(names[rows[0]]) if rows and rows[0] < len(names) else None
+    if layer is not None and layer.reason is None:
         state.select(layer.name)
-    else:
+        return
+    st.session_state[_KEY] += 1  # a new table, which marks the row of the layer that is still selected
+    if layer is not None and layer.reason is not None:
         state.notice = f"'{layer.name}' cannot be selected: {layer.reason.text}."
 
 

@@ -90,9 +90,11 @@ def sweep(
     first = {key: min(place[name] for name in plan.layers) for key, plan in plans.items()}
     labels = [label for _, label in data.batches(size)]
     entry: _Entry | None = None
-    for number, segment in enumerate(segments):
+    for number, segment in enumerate(segments[: max(first.values(), default=-1) + 1]):
         wanted = [key for key in plans if first[key] == number]
-        if number and wanted:
+        if (
+            number
+        ):  # also where nothing is wanted: a cell gives the same number, whichever cells are asked with it
             entry = _advance(graph, data, size, entry, segment, pulse)
         if not wanted:
             continue

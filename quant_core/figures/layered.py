@@ -44,7 +44,7 @@ def layered(small: Sequence[bool], edges: Sequence[tuple[int, int]], aspect: flo
         return Layout((), (), 1.0, 1.0)
     ranks = [0] * len(small)
     rows: list[list[_Standing]] = []
-    # Parts that nothing connects, one below the other: igraph 1.0.0 crashes on some of them laid out together.
+    # Parts that nothing connects, one below the other: igraph 1.0.0 crashes on some laid out together.
     for part in igraph.Graph(len(small), list(edges)).connected_components():
         rows += _rows(sorted(part), edges, ranks, len(rows))
     placed = [_spread(sorted(row), small) for row in rows]

@@ -29,7 +29,8 @@ def numbers(page: Page) -> dict[str, str]:
     expect(page.locator(".qs-number")).to_have_count(4)
     expect(page.locator(f"{MEASURED} b", has_text="○")).to_have_count(0, timeout=MEASURED_WITHIN)
     found = {
-        n.get_attribute("data-number") or "": n.locator("b").inner_text() for n in page.locator(MEASURED).all()
+        n.get_attribute("data-number") or "": n.locator("b").inner_text()
+        for n in page.locator(MEASURED).all()
     }
     note = page.locator('[data-number="Agreement"] small').last.inner_text()
     return found | {"SQNR": note.split(",")[0]}
