@@ -49,5 +49,5 @@ def measure_latency(
 
 
 def _about(study: Study, plan: Plan, decoder: str) -> dict[str, Any]:
-    about = study.about_plan(plan, "shipped", study.data, decoder)
+    about = study.keys.plan(plan, "shipped", study.data, decoder)
     return about | {"what": f"latency {plan.key}", "runs": _RUNS}

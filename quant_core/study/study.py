@@ -11,7 +11,6 @@ from typing import Any
 
 from quant_core.data import Dataset, Quality
 from quant_core.engine import (
-    ENGINE,
     Cell,
     CellKey,
     Failed,
@@ -25,7 +24,7 @@ from quant_core.engine import (
 )
 from quant_core.errors import DataError, FormatError, ModelError
 from quant_core.formats import QuantizedTensor, Scheme, get_format
-from quant_core.graph import Graph, Layer, count_parameters, inputs_of, opset_of, outputs_of, read_model
+from quant_core.graph import Graph, Layer, inputs_of, opset_of, read_model
 from quant_core.lower import WeightCache
 from quant_core.plan import PARTS, Plan
 from quant_core.prepare import Step, prepare
@@ -33,6 +32,8 @@ from quant_core.stats import Ranges
 from quant_core.store import Store, measurement_key
 from quant_core.study.calibration import KeptRanges
 from quant_core.study.files import Files
+from quant_core.study.inspection import inspection
+from quant_core.study.keys import Keys
 from quant_core.study.open import OpenedData, open_model, open_samples, proof_samples
 from quant_core.study.records import Evaluation, cell_of, cell_record
 
@@ -45,6 +46,7 @@ class Study:
         self._data = data
         self.cache = WeightCache(graph)
         self.reference = Reference(graph.file.path)
+        self.keys = Keys(graph, self.calibration)
         self._applicable: dict[tuple[tuple[str, ...], tuple[str, ...]], list[CellKey]] = {}
         self._found: dict[tuple[str, str], dict[CellKey, Cell]] = {}
         self._names: dict[tuple[str, str], dict[CellKey, str]] = {}
@@ -114,18 +116,7 @@ class Study:
 
     def inspect(self) -> dict[str, Any]:
         """What the file holds: the record of the command `inspect`."""
-        file = self.graph.file
-        return {
-            "name": file.name,
-            "sha256": file.sha256,
-            "opset": opset_of(file.model),
-            "inputs": [asdict(p) for p in inputs_of(file.model)],
-            "outputs": [asdict(p) for p in outputs_of(file.model)],
-            "parameters": count_parameters(file.model),
-            "macs": sum(layer.macs or 0 for layer in self.graph.layers),
-            "bytes": file.bytes,
-            "layers": [_layer_json(layer) for layer in self.graph.layers],
-        }
+        return inspection(self.graph)
 
     def quantized(self, layer: Layer, scheme: Scheme) -> QuantizedTensor:
         """The weights of `layer` quantized by `scheme`."""
@@ -154,7 +145,7 @@ class Study:
         """The quality of the user's FP32 file on the same samples, with the same options."""
         data = data or self.data
         size = batch_size(inputs_of(self.graph.file.model), dynamic)
-        about = self._about("fp32", execution, size, data, None)
+        about = self.keys.fp32(execution, size, data)
         record = self.store.get(about)
         if record is None:
             record = asdict(self.reference.quality(data, execution, size))
@@ -163,9 +154,7 @@ class Study:
 
     def known_baseline(self) -> float | None:
         """The metric of FP32 on the same samples if it was measured."""
-        about = self._about(
-            "fp32", "simulated", batch_size(inputs_of(self.graph.file.model)), self.data, None
-        )
+        about = self.keys.fp32("simulated", batch_size(inputs_of(self.graph.file.model)), self.data)
         record = self.store.get(about)
         return None if record is None else record["metric"]
 
@@ -178,7 +167,7 @@ class Study:
     ) -> Evaluation | None:
         """The evaluation of `plan` if it was measured before."""
         data = data or self.data
-        record = self.store.get(self.about_plan(plan, execution, data, decoder))
+        record = self.store.get(self.keys.plan(plan, execution, data, decoder))
         if record is None:
             return None
         baseline = self.baseline(execution, plan.has_dynamic, data)
@@ -202,7 +191,7 @@ class Study:
         size = batch_size(inputs_of(self.graph.file.model), plan.has_dynamic)
         model = self.lowered(plan, decoder)
         quality = evaluate(model, data, self.reference, execution, size, progress)
-        about = self.about_plan(plan, execution, data, decoder)
+        about = self.keys.plan(plan, execution, data, decoder)
         self.store.put(about, {"bytes": len(model), **asdict(quality)})
         return self._evaluation(
             quality, len(model), self.baseline(execution, plan.has_dynamic, data), execution
@@ -254,7 +243,7 @@ class Study:
         asked = [key for key in keys if key not in found]
         for key in asked:
             if key not in names:
-                names[key] = measurement_key(self._about_cell(key, execution, data))
+                names[key] = measurement_key(self.keys.cell(key, execution, data))
         records = self.store.get_named([names[key] for key in asked])
         found.update({k: cell_of(k, r) for k, r in zip(asked, records, strict=True) if r is not None})
         return {key: found[key] for key in keys if key in found}
@@ -291,36 +280,7 @@ class Study:
         data: Dataset | None = None,
     ) -> None:
         """Keep what was measured of a cell."""
-        self.store.put(self._about_cell(key, execution, data or self.data), record)
-
-    # ---- keys of measurements
-
-    def _about(
-        self, what: str, execution: str, size: int, data: Dataset, calibration: Dataset | None
-    ) -> dict[str, object]:
-        return {
-            "what": what,
-            "model": self.graph.file.sha256,
-            "data": data.key,
-            "calibration": None if calibration is None else calibration.key,
-            "execution": execution,
-            "batch": size,
-            "engine": ENGINE,
-        }
-
-    def about_plan(
-        self, plan: Plan, execution: str, data: Dataset, decoder: str = "cast"
-    ) -> dict[str, object]:
-        """Everything that the numbers of `plan` depend on: the key of its measurement in the store."""
-        size = batch_size(inputs_of(self.graph.file.model), plan.has_dynamic)
-        calibration = self.calibration if plan.needs_calibration else None
-        about = self._about(f"plan {plan.key}", execution, size, data, calibration)
-        return about if decoder == "cast" else about | {"decoder": decoder}
-
-    def _about_cell(self, key: CellKey, execution: str, data: Dataset) -> dict[str, object]:
-        plan = cell_plan(self.graph, key)
-        assert plan is not None
-        return self.about_plan(plan, execution, data) | {"what": f"cell {plan.key}"}
+        self.store.put(self.keys.cell(key, execution, data or self.data), record)
 
     def _evaluation(self, quality: Quality, size: int, baseline: Quality, execution: str) -> Evaluation:
         return Evaluation(
@@ -337,15 +297,3 @@ class Study:
             calibration_samples=self.calibration_samples,
             execution=execution,
         )
-
-
-def _layer_json(layer: Layer) -> dict[str, Any]:
-    return {
-        "name": layer.name,
-        "op": layer.op,
-        "weights": layer.tensor,
-        "shape": None if layer.shape is None else list(layer.shape),
-        "parameters": layer.parameters,
-        "macs": layer.macs,
-        "reason": None if layer.reason is None else layer.reason.text,
-    }

@@ -1,0 +1,36 @@
+"""What a model file holds, as the command `inspect` writes it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from quant_core.graph import Graph, Layer, count_parameters, inputs_of, opset_of, outputs_of
+
+
+def inspection(graph: Graph) -> dict[str, Any]:
+    """The record of the command `inspect`."""
+    file = graph.file
+    return {
+        "name": file.name,
+        "sha256": file.sha256,
+        "opset": opset_of(file.model),
+        "inputs": [asdict(p) for p in inputs_of(file.model)],
+        "outputs": [asdict(p) for p in outputs_of(file.model)],
+        "parameters": count_parameters(file.model),
+        "macs": sum(layer.macs or 0 for layer in graph.layers),
+        "bytes": file.bytes,
+        "layers": [_layer_json(layer) for layer in graph.layers],
+    }
+
+
+def _layer_json(layer: Layer) -> dict[str, Any]:
+    return {
+        "name": layer.name,
+        "op": layer.op,
+        "weights": layer.tensor,
+        "shape": None if layer.shape is None else list(layer.shape),
+        "parameters": layer.parameters,
+        "macs": layer.macs,
+        "reason": None if layer.reason is None else layer.reason.text,
+    }
