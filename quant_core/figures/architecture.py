@@ -262,7 +262,7 @@ def graph_figure(layout: Layout, boxes: Sequence[Box], theme: str | None) -> go.
         y=[y for _, y in layout.centres],
         mode="markers+text" if len(boxes) <= _PER_LABEL else "markers",
         marker={"size": 14, "opacity": 0},
-        text=[html.escape(_inert(b.name, LETTERS), quote=False) for b in boxes],
+        text=[_caption(b) for b in boxes],
         textfont={"size": 10, "color": inks},
         customdata=[_tip(b) for b in boxes],
         hovertemplate="%{customdata}<extra></extra>",
@@ -272,6 +272,12 @@ def graph_figure(layout: Layout, boxes: Sequence[Box], theme: str | None) -> go.
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x")
     return figure.update_layout(paper_bgcolor=colors.background, dragmode="pan")
+
+
+def _caption(box: Box) -> str:
+    """Both lines of a box as the still figure writes them, which reads markup."""
+    lines = [box.name] if box.small else [box.name, box.detail]
+    return "<br>".join(html.escape(_inert(line, LETTERS + 4), quote=False) for line in lines)
 
 
 def _outline(at: Point, small: bool) -> tuple[Point, ...]:
