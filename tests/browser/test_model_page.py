@@ -22,11 +22,14 @@ ROW = 35  # pixels of a row of a table, its head included
 
 
 class Graph:
-    """The graph of the default sample as the page draws it, to click its boxes: the chart is a canvas."""
+    """The graph of a study (the default sample's, if none is given) as the page draws it, to click its boxes:
+    the chart is a canvas.
+    """
 
-    def __init__(self, page: Page, folded: bool = False) -> None:
+    def __init__(self, page: Page, folded: bool = False, study: Study | None = None) -> None:
         self.page = page
-        self.built: Architecture = architecture(Study.open("sample:digits-mobile").graph, folded)
+        study = study or Study.open("sample:digits-mobile")
+        self.built: Architecture = architecture(study.graph, folded)
         small = [box.is_small for box in self.built.boxes]
         self.layout: Layout = layered(small, self.built.edges, SIZE[0] / SIZE[1])
         boxes = [Box("", "", ()) for _ in small]

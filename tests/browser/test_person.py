@@ -1,0 +1,187 @@
+"""A whole visit as a person would make it: open, look, sweep, leave, come back, edit, undo, compare,
+export; and the numbers at the end are those of the command line.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from quant_core.study import Source, Study
+from tests.browser.test_first_light import cell, download, numbers, shown
+from tests.browser.test_model_page import Graph, selected
+
+expect.set_options(timeout=30_000)
+
+Visit = Callable[[str], Page]
+Settle = Callable[[], None]
+
+LONG = 600_000  # ms
+SAMPLES = 32  # of the real model, whose sweep takes minutes on all
+
+
+def open_paths(page: Page, settle: Settle, source: Source) -> None:
+    """Open a model of one's own on Start."""
+    page.get_by_role("tab", name="Path on this machine").click()
+    page.get_by_label("Model", exact=True).fill(source.model)
+    page.get_by_label("Data", exact=True).fill(source.data or "")
+    if source.preprocess:
+        page.get_by_role("combobox", name="Preprocessing of images").click()
+        page.get_by_role("option", name=source.preprocess).first.click()
+    page.get_by_label("Calibration", exact=True).fill(source.calibration or "")
+    page.get_by_label("Samples to evaluate").fill(str(source.samples))
+    page.get_by_test_id("stFormSubmitButton").get_by_role("button", name="Open", exact=True).click()
+    name = Path(source.model).parent.name
+    expect(page.locator('[data-chip="model"]')).to_contain_text(name[:8], timeout=LONG)
+    settle()
+
+
+def go(page: Page, name: str) -> None:
+    """To another page, by the navigation."""
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name=name, exact=True).click()
+    expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
+
+
+def filled(page: Page) -> int:
+    """How many cells of the matrix hold a number."""
+    return page.locator("button.cell:not(.empty):not(.not)").count()
+
+
+COUNT = """(wanted) => {
+  const inner = (e) => (e.shadowRoot ? all(e.shadowRoot) : []);
+  const all = (root) => [...root.querySelectorAll("*")].flatMap((e) => [e, ...inner(e)]);
+  return all(document).filter((e) => e.matches("button.cell:not(.empty):not(.not)")).length >= wanted;
+}"""
+
+
+def cells_appear(page: Page, more: int) -> int:
+    """Wait until `more` cells are filled without anybody touching the page."""
+    page.wait_for_function(COUNT, arg=filled(page) + more, timeout=LONG)
+    return filled(page)
+
+
+def counted(page: Page) -> tuple[int, int]:
+    """What the page says of the last sweep: cells measured in it, cells known before."""
+    said = page.get_by_text(re.compile(r"\d+ in the last run, \d+ were known before"))
+    expect(said).to_be_visible(timeout=LONG)
+    new, kept = re.findall(r"(\d+) in the last run, (\d+) were", said.inner_text())[0]
+    return int(new), int(kept)
+
+
+def plan_chip(page: Page) -> str:
+    return page.locator('[data-chip="plan"]').inner_text()
+
+
+def a_visit(page: Page, settle: Settle, study: Study, own: bool, folder: Path) -> tuple[dict[str, str], Path]:
+    """Everything after opening. Gives the numbers of the header at the end, and the plan exported."""
+    layers = [layer.name for layer in study.graph.quantizable]
+
+    # A layer chosen in the graph is chosen in the table.
+    go(page, "Model")
+    settle()
+    Graph(page, study=study).click(layers[5])
+    selected(page, layers[5])
+
+    # A sweep with live cells; other pages stay usable; a reload finds it again; cancel stops it.
+    go(page, "Sensitivity")
+    if own:
+        page.get_by_role("button", name=re.compile(r"Measure \d+ cells")).click()
+    expect(page.get_by_text(re.compile(r"Sensitivity: \d+ of \d+ cells"))).to_be_visible(timeout=LONG)
+    cells_appear(page, 4)
+    go(page, "Weights")
+    expect(page.get_by_text("Every format side by side")).to_be_visible()
+    go(page, "Sensitivity")
+    cells_appear(page, 4)
+    page.reload()
+    expect(page.get_by_text(re.compile(r"Sensitivity: \d+ of \d+ cells"))).to_be_visible(timeout=LONG)
+    cells_appear(page, 2)
+    page.get_by_role("button", name="Cancel").first.click()
+    measure = page.get_by_role("button", name=re.compile(r"Measure \d+ cells"))
+    expect(measure).to_be_visible(timeout=2_500)
+    settle()
+    stopped = filled(page)
+    page.wait_for_timeout(1500)
+    assert filled(page) == stopped
+
+    # The sweep again: what was finished does not run again, and the page says so.
+    left = int(re.findall(r"\d+", measure.inner_text())[0])
+    measure.click()
+    new, kept = counted(page)
+    assert new == left
+    assert kept >= 10
+
+    # Twenty edits, ten undos, five redos.
+    go(page, "Mixed precision")
+    settle()
+    names = []
+    for number in range(20):
+        layer, column = layers[number % len(layers)], ("int8", "int4", "fp16")[number % 3]
+        box = cell(page, layer, column)
+        box.click()
+        expect(box).to_have_attribute("aria-pressed", "true")
+        expect(page.locator('[data-chip="plan"]')).to_contain_text(f"{min(number + 1, len(layers))} layer")
+        names.append(plan_chip(page))
+    for back in range(1, 11):
+        page.get_by_role("button", name="Undo").click()
+        expect(page.locator('[data-chip="plan"]')).to_contain_text(f"{20 - back} layer")
+    for forward in range(1, 6):
+        page.get_by_role("button", name="Redo").click()
+        expect(page.locator('[data-chip="plan"]')).to_contain_text(f"{10 + forward} layer")
+    numbers(page)
+
+    # Two plans side by side: this one and a preset.
+    page.get_by_role("button", name="Presets").click()
+    page.get_by_role("button", name="int8-weights", exact=True).click()
+    expect(page.locator('[data-chip="plan"]')).to_contain_text("int8-weights")
+    numbers(page)
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator('[data-chip="plan"]')).to_contain_text("15 layer")
+    settle()
+    go(page, "Compare")
+    settle()
+    expect(page.get_by_text("int8-weights").first).to_be_visible()
+
+    go(page, "Export")
+    expect(page.get_by_text("This file, measured")).to_be_visible(timeout=LONG)
+    settle()
+    file = download(page, "ONNX file", folder)
+    plan = download(page, "Plan", folder)
+    assert len([p for p in json.loads(plan.read_text())["layers"].values() if p["weights"]]) == 15
+    assert f"{file.stat().st_size:,} bytes" in page.get_by_test_id("stMain").inner_text()
+    return numbers(page), plan
+
+
+def evaluate(repo: Path, source: Source, plan: Path) -> dict:
+    """What the command line measures of the plan."""
+    arguments = [source.model, "--plan", str(plan), "--json"]
+    for option in ("data", "calibration", "preprocess", "samples"):
+        if (value := getattr(source, option)) is not None:
+            arguments += [f"--{option}", str(value)]
+    command = [sys.executable, "-m", "quant_core", "evaluate", *arguments]
+    return json.loads(subprocess.run(command, cwd=repo, capture_output=True, check=True, timeout=600).stdout)
+
+
+def test_a_visit_to_the_bundled_sample(visit: Visit, settle: Settle, repo: Path, tmp_path: Path) -> None:
+    page = visit("/")
+    shown_at_the_end, plan = a_visit(page, settle, Source().open(), False, tmp_path)
+    assert shown_at_the_end == shown(evaluate(repo, Source(), plan))
+
+
+@pytest.mark.slow
+def test_a_visit_with_a_model_of_28_layers(
+    visit: Visit, settle: Settle, repo: Path, tmp_path: Path, models: Path
+) -> None:
+    folder = models / "mobilenet_v1"
+    paths = (str(folder / name) for name in ("model.onnx", "images", "calibration"))
+    source = Source(*paths, "tensorflow", SAMPLES)
+    page = visit("/")
+    open_paths(page, settle, source)
+    shown_at_the_end, plan = a_visit(page, settle, source.open(), True, tmp_path)
+    assert shown_at_the_end == shown(evaluate(repo, source, plan))
