@@ -11,12 +11,17 @@ from pages.parts.header import window
 from pages.parts.links import MIXED_PRECISION, SENSITIVITY
 from pages.parts.measuring import known_cells, known_presets
 from pages.parts.notice import notice
-from pages.parts.plans import take_preset
+from pages.parts.plans import PRESET_HELP, take_preset
 from pages.parts.preview import seen_by_the_network
 from pages.parts.state import State
 from pages.parts.sweeping import sweep_job
 from pages.parts.tables import csv_button
 from quant_core.study import Evaluation, Study, desk_cells, desk_formats, samples
+
+_PRESETS = (
+    "int: integers of so many bits. weights: only weights are quantized. wXaY: weights in X bits, "
+    "activations in Y bits."
+)
 
 
 def main() -> None:
@@ -77,7 +82,8 @@ def _presets(state: State, study: Study) -> None:
     st.subheader("What each preset costs and saves", anchor=False)
     if not study.has_data:
         st.info(
-            "No data is open: weights can be looked at, numbers of quality need samples.",
+            "No data is open: weights can be looked at, numbers of quality need samples. Open the model "
+            "again with a data file, under Your own model.",
             icon=":material/info:",
         )
         return
@@ -88,18 +94,25 @@ def _presets(state: State, study: Study) -> None:
         def ask() -> None:
             st.session_state[slot] = True
 
-        st.caption("Presets are not measured yet; each takes a pass over the samples and is kept.")
+        st.caption("A preset sets one format for all layers. Measuring one takes a pass over the samples.")
         st.button("Measure the presets", icon=":material/play_arrow:", on_click=ask)
     if not found:
+        if state.source.is_sample:
+            st.caption("They are being measured; each appears here when it is.")
         return
     table = pd.DataFrame([_row(name, e) for name, e in found.items()])
     quality = next(iter(found.values())).metric_name or "Quality"
     number = st.column_config.NumberColumn
-    st.dataframe(
+    picked = st.dataframe(
         table,
         hide_index=True,
+        height="content",
+        on_select="rerun",
+        selection_mode="single-row",
+        key=f"presets-table-{len(table)}",
+        alt="Bytes and quality of every preset",
         column_config={
-            "preset": "Preset",
+            "preset": st.column_config.TextColumn("Preset", help=_PRESETS),
             "bytes": number("Bytes", format="localized", help="Of the exported file."),
             "share": st.column_config.ProgressColumn(
                 "% of FP32", format="%.1f", min_value=0, max_value=100, help="Of the file that was opened."
@@ -115,15 +128,14 @@ def _presets(state: State, study: Study) -> None:
     )
     first = next(iter(found.values()))
     fp32 = "" if first.metric_fp32 is None else f" FP32 {quality}: {100 * first.metric_fp32:.2f} %."
-    st.caption(f"Simulated on {first.samples} samples.{fp32}")
+    st.caption(f"Simulated on {first.samples} samples.{fp32} Tick a row to start from it.")
+    rows = [row for row in picked.selection.rows if row < len(table)]
+    chosen = list(found)[rows[0]] if rows else _first_choice(found)
     with st.container(horizontal=True):
-        csv_button(table, "presets")
-        chosen = st.selectbox(
-            "Start from a preset", list(found), _int8(found), label_visibility="collapsed", width=180
-        )
-        if st.button("Use this preset", icon=":material/tune:"):
+        if st.button(f"Start from {chosen}", icon=":material/tune:", help=PRESET_HELP[chosen]):
             take_preset(state, study, chosen)
             st.switch_page(str(MIXED_PRECISION))
+        csv_button(table, "presets")
 
 
 def _fragile(state: State, study: Study) -> None:
@@ -147,8 +159,8 @@ def _fragile(state: State, study: Study) -> None:
             st.page_link(str(MIXED_PRECISION), label="Choose formats", icon=":material/grid_on:")
 
 
-def _int8(found: dict[str, Evaluation]) -> int:
-    return list(found).index("int8") if "int8" in found else 0
+def _first_choice(found: dict[str, Evaluation]) -> str:
+    return "int8" if "int8" in found else next(iter(found))
 
 
 def _row(name: str, e: Evaluation) -> dict[str, object]:

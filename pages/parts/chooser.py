@@ -19,6 +19,7 @@ _PREPROCESS = {
     "unit": "unit: 0..1",
     "raw": "raw: 0..255",
 }
+_LIMIT = "At most so many are drawn, evenly over the labels. Fewer are faster, more are surer."
 _CALIBRATION = "Samples that ranges are measured on. Empty sets a fifth of the samples aside."
 
 
@@ -27,10 +28,11 @@ def gallery(state: State) -> None:
     st.subheader("Samples", anchor=False)
     for sample in samples():
         reference = f"sample:{sample.name}"
-        with st.container(border=True):
-            st.markdown(f"**{text.name(sample.card['title'])}**")
-            numbers = f"{sample.card['metric_name']} {text.percent(sample.card['metric_fp32'])}"
-            st.caption(text.name(f"{sample.name}, {text.size(sample.card['bytes'])}, {numbers}"))
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            with st.container(gap=None):
+                st.markdown(f"**{text.name(sample.card['title'])}**")
+                numbers = f"{sample.card['metric_name']} {text.percent(sample.card['metric_fp32'])}"
+                st.caption(text.name(f"{sample.name}, {text.size(sample.card['bytes'])}, {numbers}"))
             is_open = state.source.model == reference
             if st.button("Open" if not is_open else "Is open", key=f"open-{sample.name}", disabled=is_open):
                 state.open(Source(reference, reference))
@@ -71,8 +73,9 @@ def _uploads(problem: st.delta_generator.DeltaGenerator) -> Source | None:
             ["npz"],
             help="Arrays named after the model's inputs, and labels if there are any. Empty: weights only.",
         )
-        calibration = st.file_uploader("Calibration file", ["npz"], help=_CALIBRATION)
-        limit = st.number_input("At most so many samples", 1, None, 256, help="Drawn evenly over the labels.")
+        with st.expander("Calibration and number of samples"):
+            calibration = st.file_uploader("Calibration file", ["npz"], help=_CALIBRATION)
+            limit = st.number_input("Samples to evaluate", 1, None, 256, help=_LIMIT)
         if not st.form_submit_button("Open files", type="primary"):
             return None
     try:
@@ -99,7 +102,7 @@ def _paths(problem: st.delta_generator.DeltaGenerator) -> Source | None:
         calibration = st.text_input(
             "Calibration", placeholder="path, a number of samples, or none", help=_CALIBRATION
         )
-        limit = st.number_input("Samples to evaluate", 1, None, 256, help="Drawn evenly over the labels.")
+        limit = st.number_input("Samples to evaluate", 1, None, 256, help=_LIMIT)
         if not st.form_submit_button("Open", type="primary"):
             return None
     if not model.strip():

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
 import streamlit as st
+from numpy.typing import NDArray
 
 from pages.parts import text
 from quant_core.study import Preview, Study, preview
+
+_SIDES = 84, 140  # the box that a picture is drawn in, width and height in pixels
 
 
 def seen_by_the_network(study: Study) -> None:
@@ -26,14 +31,35 @@ def _input(shown: list[Preview]) -> None:
         text.name(
             f"Input {first.input}, {text.shape(first.shape) or 'one number'} for each sample, "
             f"values from {first.low:.4g} to {first.high:.4g}"
+            + (", labels below" if first.label and first.image is not None else "")
         )
     )
+    if first.image is None:
+        rows = [{"sample": n, "values": f"{p.values} …", "label": p.label} for n, p in enumerate(shown)]
+        st.dataframe(
+            pd.DataFrame(rows),
+            hide_index=True,
+            column_order=["sample", "values", *(["label"] if first.label else [])],
+            column_config={
+                "sample": st.column_config.NumberColumn("Sample", width=60),
+                "values": st.column_config.TextColumn("First values", width="large"),
+                "label": st.column_config.TextColumn("Label", width="small"),
+            },
+        )
+        return
     with st.container(horizontal=True):
         for sample in shown:
-            label = f"label {sample.label}" if sample.label else ""
             if sample.image is not None:
-                st.image(
-                    sample.image, caption=label, width=104, alt=f"A sample as the network sees it, {label}"
-                )
-            else:
-                st.code(f"{sample.values} ...\n{label}", None, width=220, wrap_lines=True)
+                pixels, width = _pixels(sample.image)
+                said = f"A sample as the network sees it, label {sample.label or 'unknown'}"
+                st.image(pixels, caption=sample.label, width=width, alt=said)
+
+
+def _pixels(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
+    """`image` with each pixel as a square, so that browsers do not blur small ones, and its width on the
+    page.
+    """
+    height, width = image.shape[:2]
+    scale = min(_SIDES[0] / width, _SIDES[1] / height)
+    times = max(1, round(2 * scale))
+    return image.repeat(times, 0).repeat(times, 1), max(1, round(width * scale))
