@@ -84,7 +84,7 @@ def _running(job: Job) -> None:
     parts = [f"{name}: {waits}" if job.started is None else name]
     if job.started is not None and job.total:
         parts = [f"{name}: {job.done} of {job.total} {unit}"]
-    if job.note and job.started is not None:
+    if job.note and job.started is not None and job.kind != CALIBRATE:
         parts.append(job.note)
     if job.started is not None:
         parts.append(f"{text.span(job.elapsed)} elapsed")

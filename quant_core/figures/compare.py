@@ -40,5 +40,5 @@ def shares_figure(shares: pd.DataFrame, labels: Sequence[str], theme: str | None
         )
     styled(figure, theme, 70 + 38 * len(labels), "share of the weights, %", "")
     figure.update_yaxes(categoryorder="array", categoryarray=list(labels)[::-1], showgrid=False)
-    figure.update_xaxes(range=[0, 100])
+    figure.update_xaxes(range=[0, 100.5], dtick=20)
     return figure.update_layout(barmode="stack", bargap=0.3)

@@ -8,7 +8,7 @@ from quant_core.figures.palette import palette
 
 Figure = go.Figure
 
-FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
+FONT = "'Source Sans', system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 
 
 def styled(figure: go.Figure, theme: str | None, height: int, x: str, y: str) -> go.Figure:
@@ -28,8 +28,8 @@ def styled(figure: go.Figure, theme: str | None, height: int, x: str, y: str) ->
         font={"family": FONT, "size": 12, "color": colors.text},
         hoverlabel={"bgcolor": colors.panel, "font": {"color": colors.text, "family": FONT}},
         showlegend=False,
-        xaxis={**axis, "title": {"text": x}, "automargin": True},
-        yaxis={**axis, "title": {"text": y}, "automargin": True},
+        xaxis={**axis, "title": {"text": x, "font": {"size": 12}}, "automargin": True},
+        yaxis={**axis, "title": {"text": y, "font": {"size": 12}}, "automargin": True},
         dragmode="zoom",
     )
     return figure
