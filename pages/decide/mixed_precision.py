@@ -37,7 +37,8 @@ def main() -> None:
             "A click chooses, Shift and a click choose for all layers in between; "
             "hatched cells are not possible and say why."
         )
-        left, right = st.columns([11, 6], gap="medium")
+        with st.container(key="desk-columns"):
+            left, right = st.columns([11, 6], gap="medium")
         with left:
             _tools(state, study)
             notice(state)
@@ -47,8 +48,9 @@ def main() -> None:
         with right:
             with st.container(border=True):
                 plot(state, study)
-            layer_panel(state, study, known_cells(study, desk_cells(study, "weights")))
-            search_panel(state, study)
+            cells = known_cells(study, desk_cells(study, "weights"))
+            layer_panel(state, study, cells)
+            search_panel(state, study, cells)
 
 
 def _matrix(state: State, study: Study) -> None:
@@ -57,6 +59,8 @@ def _matrix(state: State, study: Study) -> None:
     job = sweep_job(state, study, desk_formats())
     keys = {p: desk_cells(study, p) if study.has_data else [] for p in _PARTS}
     cells = known_cells(study, [key for p in _PARTS for key in keys[p]])
+    total = sum(len(k) for k in keys.values())
+    sweep_status(state, study, desk_formats(), job, total - len(cells), total)
     matrix(
         study,
         state.plan,
@@ -68,8 +72,6 @@ def _matrix(state: State, study: Study) -> None:
         failed=failures(job),
         key=f"matrix-{part}",
     )
-    total = sum(len(k) for k in keys.values())
-    sweep_status(state, study, desk_formats(), job, total - len(cells), total)
     table = {key: cell for key, cell in cells.items() if key.part == part}
     csv_button(lambda: sensitivity_table(table), f"sensitivity-{part}")
     if st.session_state.pop("desk-clicked", False):

@@ -44,7 +44,7 @@ def main() -> None:
         st.title("Sensitivity", anchor=False)
         st.caption(
             "One layer at one format, all others in float: what that alone leaves of the output. "
-            "Warmer is worse."
+            "Warmer is worse. W: weights, A: activations."
         )
         notice(state)
         formats = _controls(state, study)
@@ -53,10 +53,11 @@ def main() -> None:
         st.fragment(_table, run_every=every)(state, study, formats)
 
 
-def _formats(state: State) -> Formats:
+def _formats(state: State, study: Study) -> Formats:
     desk = desk_formats()
     named = {**desk, "both": tuple(f for f in desk["activations"] if f != "int16")}
-    return {part: named[part] for part in _PARTS if part in state.view.swept}
+    swept = state.view.swept if study.calibration is not None else ("weights",)
+    return {part: named[part] for part in _PARTS if part in swept}
 
 
 def _controls(state: State, study: Study) -> Formats:
@@ -91,7 +92,7 @@ def _controls(state: State, study: Study) -> Formats:
             width=190,
             help=_HELP["order"],
         )
-    return _formats(state)
+    return _formats(state, study)
 
 
 def _table(state: State, study: Study, formats: Formats) -> None:
@@ -105,22 +106,25 @@ def _table(state: State, study: Study, formats: Formats) -> None:
     columns = [(part, name) for part, names in formats.items() for name in names]
     order = ordered(study, cells, view.order, measure, baseline)
     look = Look(measure, order, False, baseline)
-    matrix(
-        study,
-        state.plan,
-        columns,
-        cells,
-        state.layer,
-        theme(),
-        lambda event: _select(event, state),
-        look,
-        failures(job),
-        key="sensitivity",
-    )
     sweep_status(state, study, formats, job, len(keys) - len(cells), len(keys))
-    csv_button(lambda: sensitivity_table(cells), "sensitivity")
-    if cells:
-        _worst(study, cells, measure, baseline)
+    with st.container(horizontal=True, gap="large"):
+        with st.container(key="sensitive"):
+            matrix(
+                study,
+                state.plan,
+                columns,
+                cells,
+                state.layer,
+                theme(),
+                lambda event: _select(event, state),
+                look,
+                failures(job),
+                key="sensitivity",
+            )
+            csv_button(lambda: sensitivity_table(cells), "sensitivity")
+        if cells:
+            with st.container(key="worst"):
+                _worst(study, cells, measure, baseline)
     if st.session_state.pop("sensitivity-clicked", False):
         st.rerun()
 
@@ -128,6 +132,7 @@ def _table(state: State, study: Study, formats: Formats) -> None:
 def _worst(study: Study, cells: dict[CellKey, Cell], measure: str, baseline: float | None) -> None:
     st.subheader("The ten worst, and why", anchor=False)
     st.caption("The most damaging cell of each layer, and what stands out in its values.")
+    lines = []
     for finding in worst_cells(study, cells, measure, baseline):
         key, quality = finding.cell.key, finding.cell.quality
         kind = study.graph.layer(key.layer).kind
@@ -136,7 +141,8 @@ def _worst(study: Study, cells: dict[CellKey, Cell], measure: str, baseline: flo
         if quality.agreement is not None:
             left += f", {text.percent(quality.agreement)} agreement"
         line = f"{key.layer} ({kind}), {key.format} {what}: {left}; {finding.why}."
-        st.markdown(f"- {text.name(line)}")
+        lines.append(f"- {text.name(line)}")
+    st.markdown("\n".join(lines))
     with st.container(horizontal=True):
         st.page_link(str(MIXED_PRECISION), label="Choose formats", icon=":material/grid_on:")
         st.page_link(str(WEIGHTS), label="See the weights of the selected layer", icon=":material/bar_chart:")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import streamlit as st
 
 from pages.parts import text
@@ -12,7 +14,16 @@ from pages.parts.opening import theme
 from pages.parts.state import State
 from quant_core.figures import tradeoff_figure
 from quant_core.plan import Plan
-from quant_core.study import Cell, CellKey, Study, alternatives, search_wish, tradeoff, widest_channel
+from quant_core.study import (
+    Cell,
+    CellKey,
+    Study,
+    alternatives,
+    search_wish,
+    smallest_share,
+    tradeoff,
+    widest_channel,
+)
 
 
 def plot(state: State, study: Study) -> None:
@@ -43,11 +54,15 @@ def plot(state: State, study: Study) -> None:
             st.rerun()
 
 
-def search_panel(state: State, study: Study) -> None:
+def search_panel(state: State, study: Study, cells: dict[CellKey, Cell]) -> None:
     """The best weight formats under a size, measured."""
     with st.container(border=True):
         st.subheader("Search", anchor=False)
-        st.session_state["budget"] = state.budget
+        locked = {n: p for n, p in state.plan.layers.items() if p.locked}
+        start = Plan("search", locked, study.graph.file.sha256, study.graph.file.name)
+        least = max(5.0, math.ceil(200 * smallest_share(study, start, cells)) / 2)
+        most = 60.0 if least < 40 else 100.0
+        st.session_state["budget"] = min(max(state.budget, least), most)
 
         def choose() -> None:
             state.budget = st.session_state["budget"]
@@ -55,18 +70,17 @@ def search_panel(state: State, study: Study) -> None:
 
         st.slider(
             "Largest file, % of FP32",
-            5.0,
-            60.0,
+            min(least, most - 1),
+            most,
             step=0.5,
             format="%.1f %%",
             key="budget",
             on_change=choose,
             help="The weight formats under this size that do least damage on calibration samples, "
-            "with and without bias correction. Locked layers are kept.",
+            "with and without bias correction. Locked layers are kept. The left end is what the lowest "
+            "formats reach, once the cells are measured.",
         )
-        locked = {n: p for n, p in state.plan.layers.items() if p.locked}
-        start = Plan("search", locked, study.graph.file.sha256, study.graph.file.name)
-        wish = search_wish(state.source, start, state.budget / 100)
+        wish = search_wish(state.source, start, st.session_state["budget"] / 100)
         job = wish.find(state.id)
         busy = job is not None and job.alive
         if st.button(
@@ -74,6 +88,7 @@ def search_panel(state: State, study: Study) -> None:
             type="primary",
             icon=":material/search:",
             disabled=busy or not study.has_data,
+            help=None if study.has_data else "Needs data: open some on Start.",
         ):
             wish.ask(state.id)
             st.rerun()
@@ -91,10 +106,11 @@ def layer_panel(state: State, study: Study, cells: dict[CellKey, Cell]) -> None:
                 line += f", {text.percent(option.agreement)} agreement"
             st.write(text.name(line + "."))
         if not lower:
-            st.caption("No lower format is measured.")
+            st.caption("No lower format of this layer is measured; the cells of the matrix will tell.")
         channel, ratio = widest_channel(study, study.graph.layer(state.layer))
         st.caption(
-            f"With only this layer quantized. Widest output channel: {channel}, {ratio:.3g} times the median."
+            f"{'With only this layer quantized. ' if lower else ''}"
+            f"Widest output channel: {channel}, {ratio:.3g} times the median."
         )
         with st.container(horizontal=True):
             st.page_link(str(WEIGHTS), label="See its weights", icon=":material/bar_chart:")

@@ -6,10 +6,18 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
+from pages.parts.links import START
 from pages.parts.state import State
 from quant_core.study import DONE, CellKey, Job, Study, cells_of, sweep_wish
 
 Formats = Mapping[str, Sequence[str]]
+
+
+def needs_data(why: str) -> None:
+    """Say that something needs data, and where data is opened."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.info(f"No data is open: {why}.", icon=":material/info:", width="content")
+        st.page_link(str(START), label="Open data", icon=":material/home:")
 
 
 def sweep_job(state: State, study: Study, formats: Formats) -> Job | None:
@@ -35,23 +43,21 @@ def sweep_status(
 ) -> None:
     """A line that says how complete the table is, with the button that measures the rest."""
     if not study.has_data:
-        st.info("No data is open: what a format does to the output needs samples.", icon=":material/info:")
-        return
-    if job is not None and job.alive:
-        return  # the job panel shows it
-    if missing:
-        said = "cancelled" if job is not None and job.state == "cancelled" else "not measured"
+        needs_data("what a format does to the output needs samples")
+    elif job is not None and job.alive:
+        st.caption(f"{total - missing} of {total} cells are measured; the others appear as they come.")
+    elif missing:
+        left = "are left" if job is not None and job.state == "cancelled" else "are not measured"
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(
-                f"{missing} of {total} cells {said if said != 'cancelled' else 'are left'}.", width="content"
-            )
-            st.button(
+            st.caption(f"{missing} of {total} cells {left}.", width="content")
+            if st.button(
                 f"Measure {missing} cells",
                 icon=":material/play_arrow:",
                 type="primary",
-                on_click=lambda: sweep_wish(state.source, formats).ask(state.id),
                 help="Finished cells are kept, whatever you do meanwhile.",
-            )
+            ):
+                sweep_wish(state.source, formats).ask(state.id)
+                st.rerun()  # the whole page: it follows what runs
     elif job is not None and job.state == DONE and job.result:
         kept, new = job.result["kept"], job.result["measured"]
         st.caption(f"All {total} cells are measured: {new} in the last run, {kept} were known before.")

@@ -45,6 +45,7 @@ from quant_core.study.desk import (
     desk_formats,
     forecast_sqnr,
     formats_of,
+    smallest_share,
     tradeoff,
 )
 from quant_core.study.edit import choose_scheme, toggle_lock
@@ -188,6 +189,7 @@ __all__ = [
     "scheme_losses",
     "search_wish",
     "sensitivity_table",
+    "smallest_share",
     "stored_bytes",
     "sweep_wish",
     "tensors_of",

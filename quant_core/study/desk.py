@@ -62,6 +62,21 @@ def choose(study: Study, plan: Plan, layers: list[str], part: str, name: str) ->
     return choose_scheme(study, plan, layers, part, scheme_for(part, name))
 
 
+def smallest_share(study: Study, start: Plan, cells: dict[CellKey, Cell]) -> float:
+    """About how small, against the file that was opened, the weights' formats can make it: the bytes that
+    each layer saves in its lowest format, summed, as far as `cells` know them. Layers that are locked in
+    `start` keep what they have.
+    """
+    base = study.bytes_at_once(Plan())[0]
+    saved: dict[str, int] = {}
+    for key, cell in cells.items():
+        if key.part == "weights" and not start[key.layer].locked:
+            saved[key.layer] = max(saved.get(key.layer, 0), base - cell.bytes)
+    if not saved:
+        return 0.0
+    return max(0.0, study.bytes_at_once(start)[0] - sum(saved.values())) / study.graph.file.bytes
+
+
 def forecast_sqnr(plan: Plan, cells: dict[CellKey, Cell]) -> float | None:
     """Predicted output SQNR (dB) of `plan`: noise powers of its single cells, summed. None where a cell is
     missing.
