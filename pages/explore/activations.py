@@ -128,7 +128,7 @@ def _layer(state: State, study: Study, ranges: Ranges, scheme: Scheme, log: bool
     scheme_table(state, "activations", clips, "clipping", scheme, ("format", "symmetric"))
     st.subheader("Every format side by side", anchor=False)
     scheme_table(state, "activations", scheme_losses(ranges, layer), "activation-formats", scheme)
-    st.caption("A click on a row shows its grid. SQNR and clipping are computed from the histogram.")
+    st.caption("Tick a row to draw its grid. SQNR and clipping are computed from the histogram.")
 
 
 def _layers(state: State, study: Study, ranges: Ranges, scheme: Scheme) -> None:

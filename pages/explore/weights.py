@@ -106,7 +106,7 @@ def _formats(state: State, study: Study, scheme: Scheme) -> None:
     with st.spinner("Quantizing to every format"):
         table = format_errors(study, study.graph.layer(state.layer))
     scheme_table(state, "weights", table, "formats", scheme)
-    st.caption("A click on a row draws its grid.")
+    st.caption("Tick a row to draw its grid.")
 
 
 def _panels(state: State, study: Study) -> None:

@@ -59,7 +59,7 @@ def channels(state: State, study: Study, scheme: Scheme) -> None:
     far = table.loc[table["outlier"], "channel"].tolist()
     named = ", ".join(map(str, sorted(far)[:8])) + (f" and {len(far) - 8} more" if len(far) > 8 else "")
     outliers = f" Outliers, marked with a triangle: {named}." if far else " No outliers."
-    st.caption(f"A click on a bar or a row puts that channel in view.{outliers}")
+    st.caption(f"A click on a bar, or a tick at a row, puts that channel in view.{outliers}")
     key = f"channel-table-{slot}"
     words = table.assign(share=100 * table["share"], outlier=table["outlier"].map({True: "Yes", False: ""}))
     st.dataframe(

@@ -20,10 +20,17 @@ def opened() -> tuple[State, Study]:
         state.layer = check_layer(study, state.layer)
         state.show_in_url()
     except QuantscopeError as error:
+        st.title("This study cannot be opened", anchor=False)
         calm(error)
-        if st.button("Open the default sample", icon=":material/restart_alt:"):
-            state.open(Source())
-            st.rerun()
+        st.caption(
+            "Its plan and everything measured are kept under this link. Put the file back and try again, or "
+            "open something else from the sample."
+        )
+        with st.container(horizontal=True):
+            st.button("Try again", icon=":material/refresh:")
+            if st.button("Open the default sample", icon=":material/restart_alt:"):
+                state.open(Source())
+                st.rerun()
         st.stop()
     return state, study
 

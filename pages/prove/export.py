@@ -15,6 +15,7 @@ from pages.parts.header import window
 from pages.parts.links import MIXED_PRECISION
 from pages.parts.opening import calm
 from pages.parts.state import State
+from pages.parts.sweeping import needs_data
 from pages.parts.tables import csv_button
 from quant_core.errors import QuantscopeError
 from quant_core.study import DECODERS, DONE, FAILED, Job, Study, export_command, export_wish
@@ -116,7 +117,7 @@ def _numbers(study: Study, result: dict[str, Any]) -> None:
     )
     st.subheader("This file, measured", anchor=False)
     if result["simulated"] is None:
-        st.info("No data is open: what the file computes was not measured.", icon=":material/info:")
+        needs_data("what the file computes was not measured")
         return
     runs = [result["simulated"], result["shipped"]]
     quality = (runs[0]["metric_name"] or "Quality").capitalize()
