@@ -168,12 +168,13 @@ def settle(page: Page) -> Callable[[], None]:
 
 
 @pytest.fixture
-def visit(page: Page, settle: Callable[[], None]) -> Callable[[str], Page]:
-    """`visit("/weights")` opens that page of the app, waits until it is still, and gives the tab."""
+def visit(page: Page, settle: Callable[[], None]) -> Callable[..., Page]:
+    """`visit("/weights")` opens that page of the app, waits until it is `still`, and gives the tab."""
 
-    def go(path: str = "/") -> Page:
+    def go(path: str = "/", still: bool = True) -> Page:
         page.goto(path)
-        settle()
+        if still:
+            settle()
         return page
 
     return go

@@ -47,6 +47,8 @@ class Line:
         """Have a job done for `owner`. `alone` cancels the owner's other jobs of this kind first."""
         board = Board()
         job = board.ask(owner, kind, spec, urgent)
+        with self._lock:
+            self._leaving.pop(job.id, None)  # it may have been cancelled a moment ago
         if alone:
             for other in board.of(owner):
                 if other.kind == kind and other.alive and other.id != job.id:
