@@ -164,18 +164,3 @@ def _numbers(numbers: list[Number]) -> str:
         for n in numbers
     ]
     return f'<div class="qs-numbers">{"".join(parts)}</div>'
-
-
-class Header:
-    """Shim."""
-
-    def __init__(self, state: State, study: Study) -> None:
-        self.state, self.seen = state, live.ended(state)
-        _header(state, study)
-        self.jobs: object | None = st.container()
-
-    def show(self, *_: object) -> None:
-        if self.jobs is not None:
-            with self.jobs:  # type: ignore[attr-defined]
-                live.panel(self.state, self.seen)
-            self.jobs = None

@@ -112,6 +112,3 @@ def _ask(wish: Wish, state: State, job: Job | None) -> None:
     left_nothing = job is not None and job.state == DONE and time.time() - job.updated > _SETTLED
     if job is None or job.state == CANCELLED or left_nothing:
         wish.ask(state.id)
-
-
-measure_plan = known_plan

@@ -62,8 +62,11 @@ def lower(
     nodes = {node.name: node for node in model.graph}
     decoded: dict[tuple[str, int, Scheme, str, bool], ir.Value] = {}
     entered: dict[tuple[int, Scheme], ir.Value] = {}
-    for name, precision in plan.quantized.items():
-        layer, node = graph.layer(name), nodes[name]
+    for layer in graph.layers:  # in their order, so that equal plans give equal files
+        name, precision = layer.name, plan[layer.name]
+        if precision.is_float:
+            continue
+        node = nodes[name]
         if precision.weights is not None:
             how = _decoder_of(layer, precision, decoder)
             unsigned = precision.activations is not None and precision.activations.number.bits == 8

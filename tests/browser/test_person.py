@@ -45,7 +45,7 @@ def open_paths(page: Page, settle: Settle, source: Source) -> None:
         page.get_by_role("combobox", name="Preprocessing of images").click()
         page.get_by_role("option", name=source.preprocess).first.click()
     page.get_by_label("Calibration", exact=True).fill(source.calibration or "")
-    page.get_by_label("Samples to evaluate").fill(str(source.samples))
+    page.get_by_label("Samples to evaluate").last.fill(str(source.samples))
     page.get_by_test_id("stFormSubmitButton").get_by_role("button", name="Open", exact=True).click()
     name = Path(source.model).parent.name
     expect(page.locator('[data-chip="model"]')).to_contain_text(name[:8], timeout=LONG)

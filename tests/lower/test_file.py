@@ -186,3 +186,13 @@ def test_weights_that_are_not_finite_name_their_layer(tmp_path: Path) -> None:
     graph = graph_of(model, tmp_path)
     with pytest.raises(PlanError, match=r"'on_right'.*NaN"):
         content(graph, preset_plan(graph, "int8-weights"))
+
+
+@every_model
+def test_equal_plans_give_equal_files(make: Callable[[], onnx.ModelProto], tmp_path: Path) -> None:
+    graph = graph_of(make(), tmp_path)
+    plan = preset_plan(graph, "int8")
+    turned = Plan(plan.name, dict(reversed(plan.layers.items())), plan.model_sha256)
+    assert list(turned.layers) != list(plan.layers) or len(plan.layers) == 1
+    assert turned.key == plan.key
+    assert content(graph, turned) == content(graph, plan)

@@ -33,6 +33,8 @@ class AtOnce(Line):
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    st.cache_resource.clear()  # studies of other tests keep their measurements elsewhere
+    work._study.cache_clear()
     made = AtOnce(work._TASKS)
     monkeypatch.setattr(work, "line", lambda: made)
     for name in ("measuring", "live", "header"):
