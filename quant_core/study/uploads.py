@@ -17,12 +17,13 @@ _NAME = 80  # characters of a file name that are kept
 
 
 def keep_upload(name: str, content: bytes | memoryview) -> Path:
-    """The path under which `content` is kept: `files/HASH/NAME` in the user's folder. The name is text from
-    outside and is reduced to letters, digits, dots, dashes and underscores. DataError where the disk does
-    not take it.
+    """The path under which `content` is kept: `files/HASH/STEM/NAME` in the user's folder. The name is text
+    from outside and is reduced to letters, digits, dots, dashes and underscores. DataError where the disk
+    does not take it.
     """
-    folder = home() / "files" / hashlib.sha256(content).hexdigest()[:32]
-    target = folder / _safe(name)
+    safe = _safe(name)
+    folder = home() / "files" / hashlib.sha256(content).hexdigest()[:32] / Path(safe).stem
+    target = folder / safe  # in a folder of its name: a file called model.onnx takes the name of its folder
     if target.is_file():
         return target
     try:
