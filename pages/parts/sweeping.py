@@ -52,6 +52,7 @@ def sweep_status(
             st.caption(f"{missing} of {total} cells {left}.", width="content")
             if st.button(
                 f"Measure {missing} cells",
+                key="measure-missing",  # the same button, whatever number it says by the time of the click
                 icon=":material/play_arrow:",
                 type="primary",
                 help="Finished cells are kept, whatever you do meanwhile.",

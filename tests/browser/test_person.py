@@ -123,7 +123,7 @@ def a_visit(page: Page, settle: Settle, study: Study, folder: Path) -> tuple[dic
     left = int(re.findall(r"\d+", measure.inner_text())[0])
     measure.click()
     new, kept = counted(page)
-    assert new == left
+    assert new in (left, left - 1)  # a cell may have ended between the last look and the cancel
     assert kept >= 10
 
     # Twenty edits, ten undos, five redos.
@@ -155,10 +155,13 @@ def a_visit(page: Page, settle: Settle, study: Study, folder: Path) -> tuple[dic
     settle()
     go(page, "Compare")
     settle()
-    page.get_by_role("combobox", name="Plans").fill("int8-weights")
-    page.get_by_role("option", name=re.compile("^int8-weights,")).click()
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("columnheader", name="int8-weights").first).to_be_visible()
+    preset = page.get_by_role("columnheader", name="int8-weights").first
+    expect(page.get_by_role("columnheader", name="custom").first).to_be_visible()
+    if not preset.is_visible():  # it is among those compared at first, or it is chosen
+        page.get_by_role("combobox", name="Plans").fill("int8-weights")
+        page.get_by_role("option", name=re.compile("^int8-weights,")).click()
+        page.keyboard.press("Escape")
+    expect(preset).to_be_visible()
 
     go(page, "Export")
     expect(page.get_by_text("This file, measured")).to_be_visible(timeout=LONG)
