@@ -25,7 +25,8 @@ _HELP = {
     "Below it the SQNR, signal-to-quantization-noise ratio of the outputs, in dB: more is better. "
     "Simulated: the plan's arithmetic in float.",
     "Latency": "Time of the exported file over that of the FP32 file, both run with default options on this "
-    "machine, in turns: the median of the pairs; half of them lie in the range given.",
+    "machine, in turns: the median of the pairs; half of them lie in the range given. "
+    "≈: they lie far apart, the machine was busy.",
 }
 
 
@@ -152,7 +153,8 @@ def _latency(evaluation: Evaluation | None, state: State, study: Study) -> Numbe
     if found is None:
         return Number("Latency", text.HOLLOW, "after the sweep" if sweeping(state) else "measuring")
     spread = f"{found.low:.2f}–{found.high:.2f}, batch {found.batch}"
-    return Number("Latency", f"{found.ratio:.2f} x", spread)
+    about = "≈ " if found.is_noisy else ""
+    return Number("Latency", f"{about}{found.ratio:.2f} x", spread)
 
 
 def _numbers(numbers: list[Number]) -> str:

@@ -15,9 +15,8 @@ Formats = Mapping[str, Sequence[str]]
 
 def needs_data(why: str) -> None:
     """Say that something needs data, and where data is opened."""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.info(f"No data is open: {why}.", icon=":material/info:", width="content")
-        st.page_link(str(START), label="Open data", icon=":material/home:")
+    st.info(f"No data is open: {why}.", icon=":material/info:")
+    st.page_link(str(START), label="Open data", icon=":material/home:")
 
 
 def sweep_job(state: State, study: Study, formats: Formats) -> Job | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -18,7 +17,17 @@ from pages.parts.state import State
 from pages.parts.sweeping import needs_data
 from pages.parts.tables import csv_button
 from quant_core.errors import QuantscopeError
-from quant_core.study import DECODERS, DONE, FAILED, Job, Study, export_command, export_wish
+from quant_core.study import (
+    DECODERS,
+    DONE,
+    FAILED,
+    Job,
+    Latency,
+    Study,
+    export_command,
+    export_wish,
+    line,
+)
 
 _DECODERS = {
     "cast": "Cast and Mul: runs at FP32 speed in ONNX Runtime",
@@ -66,7 +75,7 @@ def _page(state: State, study: Study) -> None:
         job = wish.ask(state.id)
     _downloads(state, study, job)
     if job.state == DONE:
-        _numbers(study, job.result or {})
+        _numbers(study, job)
     elif job.state != FAILED:
         st.caption("The file is being written and measured: simulated, shipped, and timed against FP32.")
     st.subheader("The same from the command line", anchor=False)
@@ -109,7 +118,8 @@ def _reader(path: Path) -> Callable[[], bytes]:
     return path.read_bytes
 
 
-def _numbers(study: Study, result: dict[str, Any]) -> None:
+def _numbers(study: Study, job: Job) -> None:
+    result = job.result or {}
     share = 100 * result["bytes"] / study.graph.file.bytes
     st.caption(
         f"{result['bytes']:,} bytes, {share:.2f} % of FP32; opset {result['opset']}; "
@@ -150,13 +160,23 @@ def _numbers(study: Study, result: dict[str, Any]) -> None:
         },
     )
     csv_button(table, "export")
-    latency = result["latency"]
+    _latency(Latency(**result["latency"]), job)
+
+
+def _latency(found: Latency, job: Job) -> None:
+    """How long the file takes, and a way to time it again where the machine was busy."""
     st.write(
         text.name(
-            f"Latency: {latency['ratio']:.2f} times that of FP32; half of {latency['runs']} interleaved "
-            f"pairs lie between {latency['low']:.2f} and {latency['high']:.2f}, batch {latency['batch']}."
+            f"Latency: {found.ratio:.2f} times that of FP32; half of {found.runs} interleaved "
+            f"pairs lie between {found.low:.2f} and {found.high:.2f}, batch {found.batch}."
         )
     )
+    if found.is_noisy:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption("The pairs lie far apart: the machine was busy.", width="content")
+            if st.button("Time it again", icon=":material/timer:"):
+                line().again(job)
+                st.rerun()
 
 
 main()

@@ -14,6 +14,7 @@ from quant_core.plan import Plan
 from quant_core.study.study import Study
 
 _RUNS = 24
+_NOISY = 1.5  # times between the quartiles
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,11 @@ class Latency:
     high: float
     runs: int
     batch: int
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether the quartiles lie so far apart that the machine must have been busy."""
+        return self.high > _NOISY * self.low
 
 
 def known_latency(study: Study, plan: Plan, decoder: str = "cast") -> Latency | None:
