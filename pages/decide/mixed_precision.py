@@ -116,9 +116,9 @@ def _apply(event: Event, state: State, study: Study) -> None:
             wanted = layers or [layer.name for layer in study.graph.quantizable]
             plan, refused = choose(study, state.plan, wanted, event.part, event.format)
             state.select(layers[-1] if layers else state.layer)
+            take(state, plan)
             more = f"; and {len(refused) - 3} more" if len(refused) > 3 else ""
             state.notice = f"Left as they were: {'; '.join(refused[:3])}{more}." if refused else ""
-            take(state, plan)
     except QuantscopeError as error:
         state.notice = str(error)
 

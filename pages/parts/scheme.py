@@ -132,5 +132,5 @@ def _use(state: State, study: Study, part: str, scheme: Scheme) -> None:
     except QuantscopeError as error:
         state.notice = str(error)
         return
-    state.notice = f"Left as it was: {'; '.join(refused)}." if refused else ""
     take(state, plan)
+    state.notice = f"Left as it was: {'; '.join(refused)}." if refused else ""

@@ -102,7 +102,7 @@ class State:
         self._go(min(len(self.history) - 1, self.position + 1))
 
     def _go(self, position: int) -> None:
-        self.position = position
+        self.position, self.notice = position, ""
         if self.plan.quantized:
             self.correct = any(p.bias_correction for p in self.plan.layers.values())
         self.save()
@@ -110,7 +110,7 @@ class State:
     def select(self, layer: str) -> None:
         """Make `layer` the selected one, on every page."""
         if layer != self.layer:
-            self.layer = layer
+            self.layer, self.notice = layer, ""
             self.view = replace(self.view, channel=None)
             self.save()
 
