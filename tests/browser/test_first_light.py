@@ -48,8 +48,11 @@ def shown(record: dict) -> dict[str, str]:
     def three(value: float) -> str:
         return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
+    size, unit = record["bytes"] / 1024, "KiB"
+    if size >= 1024:
+        size, unit = size / 1024, "MiB"
     return {
-        "Size": f"{three(record['bytes'] / 1024)} KiB",
+        "Size": f"{three(size)} {unit}",
         record["metric_name"].capitalize(): f"{three(100 * record['metric'])} %",
         "Agreement": f"{three(100 * record['agreement'])} %",
         "SQNR": f"{record['sqnr_db']:.1f} dB",
