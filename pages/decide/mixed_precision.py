@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import streamlit as st
 
 from pages.parts.desk import layer_panel, plot, search_panel
@@ -27,6 +29,7 @@ from quant_core.study import (
 )
 
 _PARTS = {"weights": "Weights", "activations": "Activations"}
+_SENT = 0.06  # seconds until a drawing has left for the browser: a run that begins sooner throws it away
 
 
 def main() -> None:
@@ -75,6 +78,7 @@ def _matrix(state: State, study: Study) -> None:
     table = {key: cell for key, cell in cells.items() if key.part == part}
     csv_button(lambda: sensitivity_table(table), f"sensitivity-{part}")
     if st.session_state.pop("desk-clicked", False):
+        time.sleep(_SENT)
         st.rerun()
 
 
@@ -115,8 +119,7 @@ def _apply(event: Event, state: State, study: Study) -> None:
         elif event.kind in ("cell", "column"):
             wanted = layers or [layer.name for layer in study.graph.quantizable]
             plan, refused = choose(study, state.plan, wanted, event.part, event.format)
-            state.select(layers[-1] if layers else state.layer)
-            take(state, plan)
+            take(state, plan, layers[-1] if layers else "")
             more = f"; and {len(refused) - 3} more" if len(refused) > 3 else ""
             state.notice = f"Left as they were: {'; '.join(refused[:3])}{more}." if refused else ""
     except QuantscopeError as error:

@@ -24,9 +24,9 @@ PRESET_HELP = {
 }
 
 
-def take(state: State, plan: Plan) -> None:
-    """Make `plan` the one in hand, with bias correction where it is switched on."""
-    state.take(plan.with_bias_correction() if state.correct else plan)
+def take(state: State, plan: Plan, layer: str = "") -> None:
+    """Make `plan` the one in hand, with bias correction where it is switched on, and select `layer`."""
+    state.take(plan.with_bias_correction() if state.correct else plan, layer)
 
 
 def take_preset(state: State, study: Study, name: str) -> None:

@@ -12,7 +12,15 @@ import streamlit as st
 from quant_core.errors import QuantscopeError
 from quant_core.formats import FORMATS, Scheme
 from quant_core.plan import Plan
-from quant_core.study import Evaluation, Source, load_session, new_session_id, save_session
+from quant_core.study import (
+    Evaluation,
+    Source,
+    keep_plan,
+    load_plans,
+    load_session,
+    new_session_id,
+    save_session,
+)
 
 _SLOT = "quantscope"
 _SHOWN = "quantscope-url"
@@ -71,6 +79,7 @@ class State:
     measured: dict[str, Measured] = field(default_factory=dict)
     compared: list[str] = field(default_factory=list)  # keys of measured plans, side by side on Compare
     notice: str = ""
+    kept: set[str] = field(default_factory=set, repr=False)  # names of the plans that the store has
 
     @property
     def plan(self) -> Plan:
@@ -87,11 +96,14 @@ class State:
         """Whether there is a later plan."""
         return self.position < len(self.history) - 1
 
-    def take(self, plan: Plan) -> None:
-        """Make `plan` the one in hand; what was undone before is forgotten."""
-        if plan != self.plan:
-            self.history = [*self.history[: self.position + 1], plan][-_HISTORY:]
-            self._go(len(self.history) - 1)
+    def take(self, plan: Plan, layer: str = "") -> None:
+        """Make `plan` the one in hand, and select `layer`; what was undone before is forgotten."""
+        if plan == self.plan:
+            self.select(layer or self.layer)
+            return
+        self._show(layer or self.layer)
+        self.history = [*self.history[: self.position + 1], plan][-_HISTORY:]
+        self._go(len(self.history) - 1)
 
     def undo(self) -> None:
         """Go back one plan."""
@@ -110,9 +122,13 @@ class State:
     def select(self, layer: str) -> None:
         """Make `layer` the selected one, on every page."""
         if layer != self.layer:
+            self._show(layer)
+            self.save()
+
+    def _show(self, layer: str) -> None:
+        if layer != self.layer:
             self.layer, self.notice = layer, ""
             self.view = replace(self.view, channel=None)
-            self.save()
 
     def look(self, **changes: Any) -> None:
         """Change how pages show things."""
@@ -136,6 +152,9 @@ class State:
 
     def save(self) -> None:
         """Keep the content under the id, so that the link brings it back."""
+        for plan in (*self.history, *(m.plan for m in self.measured.values())):
+            if plan.digest not in self.kept:
+                self.kept.add(keep_plan(plan))
         save_session(self.id, _record(self))
 
     def show_in_url(self) -> None:
@@ -171,7 +190,7 @@ def current() -> State:
 def _record(state: State) -> dict[str, Any]:
     return {
         "source": asdict(state.source),
-        "history": [plan.to_json() for plan in state.history],
+        "history": [plan.digest for plan in state.history],
         "position": state.position,
         "layer": state.layer,
         "view": asdict(state.view),
@@ -179,7 +198,7 @@ def _record(state: State) -> dict[str, Any]:
         "correct": state.correct,
         "compared": state.compared,
         "measured": [
-            {"plan": m.plan.to_json(), "evaluation": asdict(m.evaluation)} for m in state.measured.values()
+            {"plan": m.plan.digest, "evaluation": asdict(m.evaluation)} for m in state.measured.values()
         ],
     }
 
@@ -187,19 +206,22 @@ def _record(state: State) -> dict[str, Any]:
 def _restored(identity: str, record: dict[str, Any]) -> State:
     state = State(identity)
     try:
+        names = [*record["history"], *(entry["plan"] for entry in record["measured"])]
+        plans = load_plans(list(dict.fromkeys(names)))
         state = replace(
             state,
             source=Source.from_record(record["source"]),
-            history=[Plan.from_json(p) for p in record["history"]] or [Plan()],
+            history=[plans[name] for name in record["history"]] or [Plan()],
             layer=str(record["layer"]),
             view=View(**{k: tuple(v) if isinstance(v, list) else v for k, v in record["view"].items()}),
             budget=float(record["budget"]),
             correct=bool(record["correct"]),
             compared=[str(key) for key in record["compared"]],
+            kept=set(plans),
         )
         state.position = min(max(int(record["position"]), 0), len(state.history) - 1)
         for entry in record["measured"]:
-            plan = Plan.from_json(entry["plan"])
+            plan = plans[entry["plan"]]
             state.measured[plan.key] = Measured(plan, Evaluation.from_record(entry["evaluation"]))
     except (KeyError, TypeError, ValueError, QuantscopeError):
         return State(identity)  # written by another version: the store still has every measurement

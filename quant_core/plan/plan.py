@@ -74,6 +74,11 @@ class Plan:
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
+    @cached_property
+    def digest(self) -> str:
+        """Hash of everything the plan says, names, locks and notes included."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+
     def to_json(self) -> dict[str, Any]:
         """The plan as its file writes it."""
         return {

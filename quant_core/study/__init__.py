@@ -64,7 +64,7 @@ from quant_core.study.sensitivity import (
     sensitivity_table,
     worst_cells,
 )
-from quant_core.study.sessions import load_session, new_session_id, save_session
+from quant_core.study.sessions import keep_plan, load_plans, load_session, new_session_id, save_session
 from quant_core.study.source import Source
 from quant_core.study.study import Study
 from quant_core.study.uploads import keep_upload
@@ -164,6 +164,7 @@ __all__ = [
     "format_errors",
     "formats_of",
     "get_sample",
+    "keep_plan",
     "keep_upload",
     "known_latency",
     "latency_wish",
@@ -171,6 +172,7 @@ __all__ = [
     "layer_differences",
     "layer_table",
     "line",
+    "load_plans",
     "load_session",
     "loss",
     "measure_latency",

@@ -1,8 +1,11 @@
 // The layers x formats matrix. Python sends rows and columns, a click sends back one event. What a click chooses is
 // marked at once and confirmed by the next data; only focus and the range being chosen are kept here.
 
+const ROLES = { table: "table", thead: "rowgroup", tbody: "rowgroup", tr: "row", td: "cell", th: "columnheader" };
+
 const element = (tag, cls, content) => {
   const made = document.createElement(tag);
+  if (ROLES[tag]) made.setAttribute("role", ROLES[tag]);
   if (cls) made.className = cls;
   if (content !== undefined) made.textContent = content;
   return made;
@@ -43,7 +46,7 @@ function frame(layer, data) {
   const row = element("tr");
   row.dataset.layer = layer.name;
   const name = element("th");
-  name.scope = "row";
+  name.setAttribute("role", "rowheader");
   const pick = button("name", `Select layer ${layer.name}`);
   pick.title = layer.name;
   pick.append(element("b", "", layer.name), " ", element("span", "", layer.kind));
@@ -70,6 +73,14 @@ const shown = (entry, data) => {
   if (data.measure === "metric" && entry[2] !== null) return entry[2].toFixed(1);
   return entry[1] >= 200 ? "=" : entry[1].toFixed(0);
 };
+
+// Widths for the longest name and shape, in digits.
+function widths(root, data) {
+  const longest = (text) => Math.max(0, ...data.layers.map((layer) => text(layer).length));
+  root.style.setProperty("--name", `min(240px, ${longest((layer) => `${layer.name} ${layer.kind}`) + 3}ch)`);
+  root.style.setProperty("--shape", `calc(${Math.max(5, longest((layer) => layer.shape))}ch + 8px)`);
+  root.style.setProperty("--columns", data.columns.length);
+}
 
 function fill(row, layer, data) {
   const pick = row.querySelector(".name");
@@ -132,7 +143,7 @@ function foresee(rows, column) {
   for (const row of rows) {
     const cells = [...row.querySelectorAll(".cell")];
     if (row.classList.contains("locked") || cells[column].disabled) continue;
-    row.content = undefined; // drawn again whatever Python says
+    row.now = undefined; // drawn again whatever Python says
     cells.forEach((cell, index) => {
       cell.classList.toggle("chosen", index === column);
       cell.setAttribute("aria-pressed", String(index === column));
@@ -152,7 +163,7 @@ function click(event, root) {
   } else if (target.classList.contains("lock")) send("lock", [row.dataset.layer]);
   else if (column === undefined || !data.chooses) {
     root.querySelectorAll(".name").forEach((name) => name.setAttribute("aria-pressed", String(row.contains(name))));
-    rowsOf(root).forEach((each) => (each.content = undefined));
+    rowsOf(root).forEach((each) => (each.now = undefined));
     send("select", [row.dataset.layer]);
   } else {
     const rows = event.shiftKey && root.anchor?.isConnected ? between(root, root.anchor, row) : [row];
@@ -189,34 +200,52 @@ function move(event, root) {
   }
 }
 
+// The rows as drawn: what stays while plans change, and with it what the plan gives each layer.
+function together(still, data) {
+  const layers = still.layers.map((layer, index) => {
+    const [chosen, locked, bits, color] = data.rows[index];
+    const bytes = `${layer.bytes} of weights in FP32, now ${bits} bits each`;
+    return { ...layer, bytes, color, locked: Boolean(locked), chosen: still.columns.map((_, column) => column === chosen) };
+  });
+  return { ...still, layers, selected: data.selected };
+}
+
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component;
   const root = parentElement.querySelector(".matrix");
   const before = root.quantscope;
   const send = (kind, layers, column) =>
     setTriggerValue("event", { kind, layers, format: column?.name ?? "", part: column?.part ?? "", at: Date.now() });
-  const shape = JSON.stringify([data.columns, data.chooses, data.layers.map((layer) => [layer.name, layer.kind])]);
-  root.style.setProperty("--secondary", data.secondary);
+  const same = before?.text === data.still;
+  const still = same ? before.still : JSON.parse(data.still);
+  const shape = same ? before.shape : JSON.stringify([still.columns, still.chooses, still.layers.map((l) => [l.name, l.kind])]);
+  const drawn = together(still, data);
+  if (!same) root.style.setProperty("--secondary", still.secondary);
   if (before?.shape !== shape) {
     const table = element("table");
     table.setAttribute("aria-label", "Formats by layer");
     const body = element("tbody");
-    body.append(...data.layers.map((layer) => frame(layer, data)));
-    table.append(head(data), body);
+    body.append(...drawn.layers.map((layer) => frame(layer, drawn)));
+    table.append(head(drawn), body);
     root.replaceChildren(table);
+    widths(root, drawn);
+    root.classList.toggle("tall", drawn.layers.length > 40);
     root.onclick = (event) => click(event, root);
     root.onkeydown = (event) => move(event, root);
   }
   // Colours are numbered anew for each drawing, so a row is compared with its colours written out.
-  const look = JSON.stringify([data.measure, data.metric, data.chooses]);
+  const look = [still.measure, still.metric, still.chooses];
   const rows = rowsOf(root);
-  data.layers.forEach((layer, index) => {
-    const shades = layer.cells.map((entry) => (Array.isArray(entry) ? (data.shades[entry[0]] ?? entry[0]) : entry));
-    const content = JSON.stringify([look, layer, shades, layer.name === data.selected]);
-    if (rows[index].content === content) return;
-    fill(rows[index], layer, data);
-    rows[index].content = content;
+  drawn.layers.forEach((layer, index) => {
+    const row = rows[index];
+    const now = [...data.rows[index], layer.name === data.selected].join();
+    if (same && row.now === now) return;
+    const shades = layer.cells.map((entry) => (Array.isArray(entry) ? (still.shades[entry[0]] ?? entry[0]) : entry));
+    const content = JSON.stringify([look, layer.cells, shades]);
+    if (row.now !== now || row.content !== content) fill(row, layer, drawn);
+    row.now = now;
+    row.content = content;
   });
-  root.quantscope = { data, send, shape };
+  root.quantscope = { data: drawn, send, shape, still, text: data.still };
   root.querySelector("table").dataset.plan = data.plan;
 }
