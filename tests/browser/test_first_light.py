@@ -247,7 +247,12 @@ def test_a_model_of_your_own_opens_by_path(visit: Visit, settle: Settle, repo: P
     assert numbers(page) == shown(record)
 
 
-@pytest.mark.parametrize("path", ["/mixed-precision", "/export"])
+QUICK = ("/mixed-precision", "/export")  # a server each, so the other pages are for -m slow
+
+
+@pytest.mark.parametrize(
+    "path", [p if p in QUICK else pytest.param(p, marks=pytest.mark.slow) for p in PAGES]
+)
 def test_a_deep_link_to_a_fresh_server_shows_that_page(
     browser: Browser, fresh_server: str, path: str
 ) -> None:
@@ -255,5 +260,7 @@ def test_a_deep_link_to_a_fresh_server_shows_that_page(
     page.goto(fresh_server + path)
     expect(page.get_by_role("heading", name=PAGES[path], exact=True)).to_be_visible(timeout=MEASURED_WITHIN)
     expect(page.get_by_role("link", name="Start")).to_be_visible()
+    expect(page.locator(".qs-number")).to_have_count(4, timeout=MEASURED_WITHIN)
+    expect(page.locator('[data-chip="model"]')).to_contain_text("digits-mobile")
     assert not page.get_by_role("dialog").count()
     page.close()
