@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 THEMES = ("light", "dark")
@@ -48,7 +48,7 @@ DAMAGE_LOSS = (0.0, 0.005, 0.02, 0.07, 0.2, 0.5)
 
 def palette(theme: str | None) -> Palette:
     """The palette of a theme; light where it is not known."""
-    return _DARK if theme == "dark" else _LIGHT
+    return _PALETTES["dark" if theme == "dark" else "light"]
 
 
 @lru_cache(4096)
@@ -92,6 +92,14 @@ def _channels(color: str) -> tuple[int, int, int]:
     return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
 
 
+def _between(given: Palette) -> Palette:
+    """The palette with colours for the bit widths that lie between those it names."""
+    bits = dict(given.bits)
+    for width, upper, lower in ((7, 8, 4), (6, 8, 4), (5, 8, 4), (3, 4, 2)):
+        bits[width] = _mix(given.bits[upper], given.bits[lower], (upper - width) / (upper - lower))
+    return replace(given, bits=bits)
+
+
 def _mix(a: str, b: str, share: float) -> str:
     mixed = (round(x + (y - x) * share) for x, y in zip(_channels(a), _channels(b), strict=True))
     return "#" + "".join(f"{c:02X}" for c in mixed)
@@ -103,3 +111,6 @@ def _luminance(color: str) -> float:
         for c in (v / 255 for v in _channels(color))
     ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+_PALETTES = {"light": _between(_LIGHT), "dark": _between(_DARK)}

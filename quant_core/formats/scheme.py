@@ -12,13 +12,22 @@ from quant_core.formats.number import Format, get_format
 _KEYS = ("format", "granularity", "symmetric", "range")
 
 
+RANGES = ("minmax", "average", "mse", "octav", "entropy")  # beside percentile:P and dynamic
+CODEBOOKS = ("kmeans", "lloyd")  # how a table is learned
+
+
 @dataclass(frozen=True)
 class Scheme:
     """How a tensor is quantized.
 
-    `granularity` is `tensor`, `channel` or `group:N`; `range` is `minmax`, `mse`, `percentile:P` or, for
-    activations, `dynamic` (the range of each batch, found at run time). A float format has neither scale nor
-    range: granularity, symmetry and range then take fixed values, so that equal schemes compare equal."""
+    `granularity` is `tensor`, `channel` or `group:N`, for a codebook `tensor`, `channel` or `channels:N` (N
+    output channels share a table). `range` is `minmax`, `mse`, `octav`, `entropy`, `percentile:P` or, for
+    activations, `average` and `dynamic` (the range of each batch, found at run time); for a codebook it says
+    how the table is learned: `kmeans` (the best one) or `lloyd` (from a random start).
+
+    What a format leaves no choice about takes fixed values, so that equal schemes compare equal: a float
+    has neither scale nor range, a block format its own blocks, binary the mean magnitude, and only integers
+    can be asymmetric."""
 
     format: str
     granularity: str = "tensor"
@@ -27,12 +36,23 @@ class Scheme:
 
     def __post_init__(self) -> None:
         number = get_format(self.format)
+        fixed: dict[str, object] = {}
         if number.kind == "float":
-            for key, value in (("granularity", "tensor"), ("symmetric", True), ("range", "minmax")):
-                object.__setattr__(self, key, value)
-            return
-        _check_granularity(self.granularity)
-        _check_range(self.range)
+            fixed = {"granularity": "tensor", "range": "minmax"}
+        elif number.block:
+            fixed = {"granularity": f"group:{number.block}", "range": "minmax"}
+        elif number.kind == "codebook":
+            _check_granularity(self.granularity, ("tensor", "channel", "channels"))
+            fixed = {"range": self.range if self.range in CODEBOOKS else CODEBOOKS[0]}
+        else:
+            _check_granularity(self.granularity, ("tensor", "channel", "group"))
+            _check_range(self.range)
+            if number.name == "binary":
+                fixed = {"range": "mean"}
+        if number.kind != "integer" or number.levels == 3 or number.block:
+            fixed["symmetric"] = True
+        for key, value in fixed.items():
+            object.__setattr__(self, key, value)
 
     @property
     def number(self) -> Format:
@@ -42,7 +62,15 @@ class Scheme:
     @property
     def group_size(self) -> int | None:
         """Weights that share one scale, where the granularity is `group:N`."""
-        return int(self.granularity.split(":")[1]) if self.granularity.startswith("group:") else None
+        return self._shared("group:")
+
+    @property
+    def table_channels(self) -> int | None:
+        """Output channels that share one table, where the granularity is `channels:N`."""
+        return self._shared("channels:")
+
+    def _shared(self, head: str) -> int | None:
+        return int(self.granularity.removeprefix(head)) if self.granularity.startswith(head) else None
 
     @property
     def is_dynamic(self) -> bool:
@@ -67,24 +95,30 @@ class Scheme:
         return cls(**record)
 
     def __str__(self) -> str:
-        if self.number.kind == "float":
+        number = self.number
+        if number.kind == "float" or number.block:
             return self.format
+        if number.kind != "integer" or number.levels == 3:
+            return f"{self.format} per {self.granularity}, {self.range}"
         symmetry = "symmetric" if self.symmetric else "asymmetric"
         return f"{self.format} per {self.granularity}, {symmetry}, {self.range}"
 
 
-def _check_granularity(text: str) -> None:
+def _check_granularity(text: str, known: tuple[str, ...]) -> None:
     name, _, size = text.partition(":")
     if text in ("tensor", "channel"):
         return
-    if name == "group" and size.isdecimal() and len(size) < 7 and int(size) >= 2:
+    if name in known[2:] and size.isdecimal() and len(size) < 7 and int(size) >= 2:
         return
-    raise FormatError(f"'{text}' is not a granularity", "choose tensor, channel or group:N with N at least 2")
+    raise FormatError(
+        f"'{text}' is not a granularity of this format",
+        f"choose tensor, channel or {known[-1]}:N with N at least 2",
+    )
 
 
 def _check_range(text: str) -> None:
     name, _, share = text.partition(":")
-    if text in ("minmax", "mse", "dynamic"):
+    if text in (*RANGES, "dynamic", "mean"):
         return
     if name == "percentile":
         try:
@@ -95,4 +129,6 @@ def _check_range(text: str) -> None:
         raise FormatError(
             f"'{text}' is not a percentile", "write percentile:P with P above 50 and at most 100"
         )
-    raise FormatError(f"'{text}' is not a range method", "choose minmax, mse, percentile:P or dynamic")
+    raise FormatError(
+        f"'{text}' is not a range method", f"choose {', '.join(RANGES)}, percentile:P or dynamic"
+    )

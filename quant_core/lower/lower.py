@@ -69,7 +69,7 @@ def lower(
         node = nodes[name]
         if precision.weights is not None:
             how = _decoder_of(layer, precision, decoder)
-            unsigned = precision.activations is not None and precision.activations.number.bits == 8
+            unsigned = precision.activations is not None and _is_integer(precision.activations, 8)
             key = (layer.tensor or "", layer.axis, precision.weights, how, unsigned)
             if key not in decoded:
                 decoded[key] = write_weights(builder, cache.get(layer, precision.weights), how, unsigned)
@@ -110,11 +110,17 @@ def _decoder_of(layer: Layer, precision: Precision, decoder: str) -> str:
     8-bit ones beside quantized activations, and a MatMul with its weights on the left (MatMulIntegerToFloat
     wants one zero point there)."""
     assert precision.weights is not None
-    bits = precision.weights.number.bits
     left = layer.op == "MatMul" and layer.weight_input == 0
     if precision.activations is not None:
-        return "dequantize" if bits == precision.activations.number.bits == 8 and not left else "cast"
-    return "cast" if bits == 2 else decoder
+        fits = _is_integer(precision.weights, 8) and _is_integer(precision.activations, 8) and not left
+        return "dequantize" if fits else "cast"
+    return "cast" if precision.weights.number.bits == 2 else decoder
+
+
+def _is_integer(scheme: Scheme, bits: int) -> bool:
+    """Whether integer kernels know the format: plain integers of `bits` bits."""
+    number = scheme.number
+    return number.kind == "integer" and number.bits == bits and not number.block
 
 
 def _attach(builder: Builder, node: ir.Node, layer: Layer, decoded: ir.Value) -> None:

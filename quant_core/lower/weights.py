@@ -1,8 +1,9 @@
 """Write a quantized tensor into a graph with the nodes that decode it.
 
 Two decoders give the same values to the bit:
-- `cast`: Cast, (Sub,) Mul. ONNX Runtime folds it at load: FP32 speed, FP32 memory.
-- `dequantize`: DequantizeLinear, which integer kernels and other toolchains recognise.
+- `cast`: codes to float (see `codes`), (Sub,) Mul. ONNX Runtime folds it at load: FP32 speed, FP32 memory.
+- `dequantize`: DequantizeLinear, which integer kernels and other toolchains recognise; for the formats that
+  have it (`Format.has_dequantize`).
 
 Where 8-bit activations meet int8 weights, the codes are stored as uint8 with the zero point 128 higher
 (`unsigned`): the same values to the bit. ONNX Runtime's uint8 x int8 kernels for x86 without VNNI add pairs
@@ -19,9 +20,12 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant_core.formats import Format, QuantizedTensor, from_rows, get_format
+from quant_core.formats.blocks import e8m0_exponents, nvfp4_scales
 from quant_core.lower.builder import Builder
+from quant_core.lower.codes import cast, ints, write_indices, write_values
 
 DECODERS = ("cast", "dequantize")
+_FLOAT, _INT32 = int(ir.DataType.FLOAT), int(ir.DataType.INT32)
 
 
 def write_weights(
@@ -32,25 +36,22 @@ def write_weights(
     `unsigned` stores int8 codes as uint8, for layers whose activations have 8 bits.
     """
     number = tensor.scheme.number
-    if tensor.scale is None or tensor.zero_point is None:
+    if number.kind == "float":
         if number.name == "fp32":
             return builder.constant(tensor.codes)
-        return builder.node(
-            "Cast", [builder.constant(tensor.codes, number.onnx_type)], {"to": int(ir.DataType.FLOAT)}
-        )
+        return cast(builder, builder.constant(tensor.codes, number.onnx_type), _FLOAT)
+    if tensor.table is not None:
+        return _restore(builder, tensor, _looked_up(builder, tensor))
     codes, scale, zero = _shaped(tensor)
     if unsigned and number.name == "int8":
         number, codes, zero = get_format("uint8"), codes.astype(np.int32) + 128, zero + 128
-    stored = builder.constant(codes.astype(number.storage), number.onnx_type)
-    if decoder == "dequantize":
-        decoded = _dequantize(builder, tensor, number, stored, scale, zero)
+    if decoder == "dequantize" and number.has_dequantize:
+        decoded = _dequantize(builder, tensor, number, codes, scale, zero)
     else:
-        decoded = builder.node("Cast", [stored], {"to": int(ir.DataType.FLOAT)})
+        decoded = write_values(builder, codes, number)
         if (zero != 0).any():
-            zero_stored = builder.constant(_shrink(zero).astype(number.storage), number.onnx_type)
-            shift = builder.node("Cast", [zero_stored], {"to": int(ir.DataType.FLOAT)})
-            decoded = builder.node("Sub", [decoded, shift])
-        decoded = builder.node("Mul", [decoded, builder.constant(_shrink(scale))])
+            decoded = builder.node("Sub", [decoded, _zero_point(builder, zero, number)])
+        decoded = builder.node("Mul", [decoded, _scale(builder, tensor, scale)])
     return _restore(builder, tensor, decoded)
 
 
@@ -59,18 +60,61 @@ def _shaped(tensor: QuantizedTensor) -> tuple[NDArray[np.generic], NDArray[np.fl
 
     A group-wise tensor is stored as `[channels, groups, group]`, others in their own shape.
     """
-    layout = tensor.layout
     assert tensor.scale is not None and tensor.zero_point is not None
+    codes, shape = _stored(tensor)
+    return codes, tensor.scale.reshape(shape), tensor.zero_point.reshape(shape)
+
+
+def _stored(tensor: QuantizedTensor) -> tuple[NDArray[np.generic], tuple[int, ...]]:
+    """Codes as stored, and the shape in which one number for each row broadcasts against them."""
+    layout = tensor.layout
     if layout.granularity == "tensor":
-        return from_rows(tensor.codes, layout), tensor.scale.reshape(()), tensor.zero_point.reshape(())
+        return from_rows(tensor.codes, layout), ()
     channels = layout.shape[layout.axis]
     if layout.group:
-        shape: tuple[int, ...] = (channels, layout.groups, 1)
-        codes: NDArray[np.generic] = tensor.codes.reshape(channels, layout.groups, layout.group)
-    else:
-        shape = tuple(channels if i == layout.axis else 1 for i in range(len(layout.shape)))
-        codes = from_rows(tensor.codes, layout)
-    return codes, tensor.scale.reshape(shape), tensor.zero_point.reshape(shape)
+        return tensor.codes.reshape(channels, layout.groups, layout.group), (channels, layout.groups, 1)
+    if layout.channels > 1:
+        return tensor.codes, (layout.rows, 1)
+    own = tuple(channels if i == layout.axis else 1 for i in range(len(layout.shape)))
+    return from_rows(tensor.codes, layout), own
+
+
+def _looked_up(builder: Builder, tensor: QuantizedTensor) -> ir.Value:
+    """The entries of the tables; the tables of all rows stand one after the other."""
+    assert tensor.table is not None
+    codes, shape = _stored(tensor)
+    indices = write_indices(builder, codes, tensor.scheme.number)
+    rows, levels = tensor.table.shape
+    if rows > 1:
+        begins = (np.arange(rows, dtype=np.int32) * levels).reshape(shape)
+        indices = builder.node("Add", [indices, builder.constant(begins)])
+    return builder.node("Gather", [builder.constant(tensor.table.reshape(-1)), indices])
+
+
+def _zero_point(builder: Builder, zero: NDArray[np.int32], number: Format) -> ir.Value:
+    """Zero points as float, stored in the type of the codes, or in bytes where they have none."""
+    smaller = _shrink(zero)
+    if number.is_onnx_type:
+        return cast(builder, builder.constant(smaller.astype(number.storage), number.onnx_type), _FLOAT)
+    return cast(builder, builder.constant(smaller.astype(number.storage)), _FLOAT)
+
+
+def _scale(builder: Builder, tensor: QuantizedTensor, scale: NDArray[np.float32]) -> ir.Value:
+    """The scales as float32, stored in the bits that the format gives them."""
+    number = tensor.scheme.number
+    smaller = _shrink(scale)
+    if number.scale == "fp32" or smaller.size == 1:
+        return builder.constant(smaller)
+    if number.scale == "e8m0":
+        exponents = e8m0_exponents(scale)
+        first = int(exponents.min())
+        powers = np.ldexp(np.float32(1), np.arange(first, int(exponents.max()) + 1)).astype(np.float32)
+        indices = cast(builder, builder.constant((exponents - first).astype(np.uint8)), _INT32)
+        return builder.node("Gather", [builder.constant(powers), indices])
+    assert tensor.peaks is not None
+    codes, whole = nvfp4_scales(tensor.peaks, number)
+    blocks = cast(builder, builder.constant(codes.reshape(scale.shape), "FLOAT8E4M3FN"), _FLOAT)
+    return builder.node("Mul", [blocks, builder.constant(np.array(whole, np.float32))])
 
 
 def _shrink(array: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -84,11 +128,17 @@ def _dequantize(
     builder: Builder,
     tensor: QuantizedTensor,
     number: Format,
-    stored: ir.Value,
+    codes: NDArray[np.generic],
     scale: NDArray[np.float32],
     zero: NDArray[np.int32],
 ) -> ir.Value:
     layout = tensor.layout
+    kept = (
+        codes.astype(np.uint8).view(number.storage)
+        if number.kind == "minifloat"
+        else codes.astype(number.storage)
+    )
+    stored = builder.constant(kept, number.onnx_type)
     attributes: dict[str, int | list[int]] = {}
     if layout.group:
         # Blocked along the last axis of [channels, groups, group], one block a group.
@@ -103,22 +153,19 @@ def _dequantize(
 
 
 def _restore(builder: Builder, tensor: QuantizedTensor, decoded: ir.Value) -> ir.Value:
-    """From `[channels, groups, group]` back to the tensor's shape: drop the padding, put the channel axis in
-    place.
-    """
+    """From the shape of `_stored` back to the tensor's: drop the padding, put the channel axis in place."""
     layout = tensor.layout
-    if not layout.group:
+    if not layout.group and layout.channels == 1:
         return decoded
     channels, size = layout.shape[layout.axis], layout.channel_size
-
-    def ints(*values: int) -> ir.Value:
-        return builder.constant(np.array(values, np.int64))
-
-    if layout.groups * layout.group != size:
-        flat = builder.node("Reshape", [decoded, ints(channels, -1)])
-        decoded = builder.node("Slice", [flat, ints(0), ints(size), ints(1)])
+    if layout.group and layout.groups * layout.group != size:
+        flat = builder.node("Reshape", [decoded, ints(builder, channels, -1)])
+        decoded = builder.node("Slice", [flat, ints(builder, 0), ints(builder, size), ints(builder, 1)])
+    elif channels % layout.channels:
+        flat = builder.node("Reshape", [decoded, ints(builder, -1, size)])
+        decoded = builder.node("Slice", [flat, ints(builder, 0), ints(builder, channels), ints(builder, 0)])
     moved = [channels, *(n for i, n in enumerate(layout.shape) if i != layout.axis)]
-    decoded = builder.node("Reshape", [decoded, ints(*moved)])
+    decoded = builder.node("Reshape", [decoded, ints(builder, *moved)])
     if layout.axis:
         order = [*range(1, layout.axis + 1), 0, *range(layout.axis + 1, len(layout.shape))]
         decoded = builder.node("Transpose", [decoded], {"perm": order})

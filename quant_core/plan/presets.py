@@ -34,21 +34,28 @@ PRESETS: Mapping[str, Precision] = {
 def default_scheme(name: str) -> Scheme:
     """The weight scheme that the bare format `name` stands for in tables.
 
-    Per channel. Eight bits and more: symmetric over the full range, which integer kernels like. Fewer:
-    asymmetric with the least mean-square error, since at few levels both matter more than speed."""
+    Integers per channel. Eight bits and more: symmetric over the full range, which integer kernels like.
+    Fewer: asymmetric with the least mean-square error, since at few levels both matter more than speed.
+    Minifloats, ternary and binary per channel; NF4 in groups of 64 as its paper has it; block formats in
+    their blocks; one table for a whole tensor."""
     number = get_format(name)
-    if number.kind == "float":
+    if number.kind in ("float", "codebook") or number.block:
         return Scheme(name)
+    if name == "nf4":
+        return Scheme(name, "group:64")
     few = number.bits < 8
     return Scheme(name, "channel", not few and number.signed, "mse" if few else "minmax")
 
 
 def default_activation_scheme(name: str) -> Scheme | None:
-    """The activation scheme for the bare format `name`: unsigned of the same bits, one scale, asymmetric.
-    None for a float format."""
+    """The activation scheme for the bare format `name`: unsigned of the same bits, one scale, asymmetric; a
+    minifloat as it is. None for a format that activations cannot have.
+    """
     number = get_format(name)
-    if number.kind == "float":
+    if not number.has_dequantize:
         return None
+    if number.kind == "minifloat":
+        return Scheme(name, "tensor", True, "minmax")
     unsigned = name if name.startswith("u") else f"u{name}"
     return Scheme(unsigned, "tensor", False, "minmax" if number.bits >= 8 else "mse")
 

@@ -17,12 +17,17 @@ def why_not(layer: Layer, precision: Precision) -> Reason | None:
     weights, activations = precision.weights, precision.activations
     if weights is not None and weights.is_dynamic:
         return Reason("weights are constant and have no dynamic range", layer.name)
+    if weights is not None and weights.range == "average":
+        return Reason("the average range is one over samples, which weights do not have", layer.name)
     if activations is None:
         return None
     if layer.input is None:
         return Reason("its input holds indices, which are not quantized", layer.name)
-    if activations.number.kind == "float":
-        return Reason(f"activations in {activations.format} are not supported by this version", layer.name)
+    if not activations.number.has_dequantize:
+        return Reason(
+            f"no runtime quantizes activations to {activations.format}: ONNX has no QuantizeLinear for it",
+            layer.name,
+        )
     if activations.granularity != "tensor":
         return Reason("activations share one scale for the whole tensor", layer.name)
     if activations.is_dynamic and (activations.format != "uint8" or activations.symmetric):

@@ -57,7 +57,7 @@ class ActivationHistogram:
 
 def activation_formats() -> list[str]:
     """The formats that an activation can be quantized to."""
-    return [name for name, number in FORMATS.items() if number.kind == "integer"]
+    return [name for name, number in FORMATS.items() if number.kind == "integer" and number.has_dequantize]
 
 
 def activation_scheme(scheme: Scheme | None) -> Scheme:

@@ -15,7 +15,7 @@ from onnx.reference import ReferenceEvaluator
 from quant_core.formats import FORMATS, Scheme, quantize, quantize_tensor, to_rows
 from tests.models import build, node, normal, port
 
-INTEGERS = [f.name for f in FORMATS.values() if f.kind == "integer"]
+INTEGERS = [f.name for f in FORMATS.values() if f.kind == "integer" and f.has_dequantize]
 GRANULARITIES = ["tensor", "channel", "group:4"]
 SCHEMES = [Scheme(f, g, s) for f in INTEGERS for g in GRANULARITIES for s in (True, False)]
 GROUPS_OPSET = 25  # the first whose QuantizeLinear has blocks and 2-bit types

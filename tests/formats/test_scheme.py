@@ -16,17 +16,38 @@ granularities = st.one_of(
     st.sampled_from(["tensor", "channel"]), st.integers(2, 512).map(lambda n: f"group:{n}")
 )
 ranges = st.one_of(
-    st.sampled_from(["minmax", "mse", "dynamic"]),
+    st.sampled_from(["minmax", "mse", "octav", "entropy", "average", "dynamic"]),
     st.floats(50.5, 100).map(lambda p: f"percentile:{p}"),
 )
 
 
-@given(st.sampled_from(list(FORMATS)), granularities, st.booleans(), ranges)
+@given(
+    st.sampled_from([f.name for f in FORMATS.values() if f.kind != "codebook"]),
+    granularities,
+    st.booleans(),
+    ranges,
+)
 def test_json_round_trip(name: str, granularity: str, symmetric: bool, method: str) -> None:
     scheme = Scheme(name, granularity, symmetric, method)
     record = json.loads(json.dumps(scheme.to_json()))
     assert list(record) == ["format", "granularity", "symmetric", "range"]
     assert Scheme.from_json(record) == scheme
+
+
+@given(st.sampled_from(["tensor", "channel", "channels:8"]), st.sampled_from(["kmeans", "lloyd"]))
+def test_json_round_trip_of_codebooks(granularity: str, method: str) -> None:
+    scheme = Scheme("codebook4", granularity, True, method)
+    assert Scheme.from_json(json.loads(json.dumps(scheme.to_json()))) == scheme
+
+
+def test_what_a_format_leaves_no_choice_about_is_fixed() -> None:
+    assert Scheme("mxfp4", "channel", False, "mse") == Scheme("mxfp4", "group:32")
+    assert Scheme("nvfp4", "tensor").group_size == 16
+    assert not Scheme("int4", "tensor", False).symmetric
+    for name in ("ternary", "binary", "nf4", "fp8_e4m3", "codebook4"):
+        assert Scheme(name, "tensor", False).symmetric
+    assert Scheme("binary", "channel", True, "mse").range == "mean"
+    assert Scheme("codebook4", "tensor").range == "kmeans"
 
 
 def test_what_is_left_out_takes_its_default() -> None:
@@ -48,6 +69,8 @@ def test_float_schemes_that_store_the_same_are_equal(name: str) -> None:
         ({"format": "int8", "granularity": "group:1"}, "'group:1'"),
         ({"format": "int8", "granularity": "group:-4"}, "'group:-4'"),
         ({"format": "int8", "granularity": "tensor:4"}, "'tensor:4'"),
+        ({"format": "int8", "granularity": "channels:4"}, "'channels:4'"),
+        ({"format": "codebook4", "granularity": "group:32"}, "'group:32'"),
         ({"format": "int8", "range": "max"}, "'max'"),
         ({"format": "int8", "range": "percentile:20"}, "'percentile:20'"),
         ({"format": "int8", "range": "percentile:101"}, "'percentile:101'"),

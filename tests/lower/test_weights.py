@@ -27,13 +27,15 @@ from tests.models import (
     tied_language_model,
 )
 
-SCHEMES = [
-    Scheme(f.name, granularity, symmetric, "mse" if f.bits == 4 else "minmax")
-    for f in FORMATS.values()
-    if f.kind == "integer"
-    for granularity in ("tensor", "channel", "group:4")
-    for symmetric in (True, False)
-] + [Scheme(f.name) for f in FORMATS.values() if f.kind == "float"]
+SHARED = {"integer": ("tensor", "channel", "group:4"), "codebook": ("tensor", "channel", "channels:3")}
+SCHEMES = list(
+    dict.fromkeys(
+        Scheme(f.name, granularity, symmetric, "mse" if f.bits == 4 else "minmax")
+        for f in FORMATS.values()
+        for granularity in SHARED.get(f.kind, SHARED["integer"])
+        for symmetric in (True, False)
+    )
+)
 
 
 def lowered(graph: Graph, plan: Plan, decoder: str = "cast") -> onnx.ModelProto:

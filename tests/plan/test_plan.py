@@ -32,7 +32,7 @@ schemes = st.one_of(
     st.none(),
     st.builds(
         Scheme,
-        st.sampled_from(list(FORMATS)),
+        st.sampled_from([f.name for f in FORMATS.values() if f.kind != "codebook"]),
         st.sampled_from(["tensor", "channel", "group:32"]),
         st.booleans(),
         st.sampled_from(["minmax", "mse", "percentile:99.9"]),
@@ -193,14 +193,24 @@ def test_an_unknown_preset_lists_the_known_ones(tmp_path: Path) -> None:
         preset_plan(graph_of(conv_chain(), tmp_path), "int7")
 
 
-@pytest.mark.parametrize("name", [f.name for f in FORMATS.values() if f.kind == "integer"])
+@pytest.mark.parametrize("name", [n for n in FORMATS if n.startswith(("int", "uint"))])
 def test_a_bare_format_stands_for_a_scheme_of_its_bits(name: str) -> None:
     weights, activations = default_scheme(name), default_activation_scheme(name)
     assert weights.format == name
     assert weights.granularity == "channel"
+    if not FORMATS[name].has_dequantize:
+        assert activations is None
+        return
     assert activations is not None
     assert activations.number.bits == weights.number.bits
     assert (activations.number.signed, activations.symmetric) == (False, False)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_bare_format_stands_for_a_scheme(name: str) -> None:
+    assert default_scheme(name).format == name
+    activations = default_activation_scheme(name)
+    assert (activations is not None) == FORMATS[name].has_dequantize
 
 
 @pytest.mark.parametrize(
@@ -208,6 +218,9 @@ def test_a_bare_format_stands_for_a_scheme_of_its_bits(name: str) -> None:
     [
         (Precision(Scheme("int8", "tensor", False, "dynamic")), "dynamic"),
         (Precision(None, Scheme("fp16")), "fp16"),
+        (Precision(None, Scheme("nf4")), "nf4"),
+        (Precision(None, Scheme("int6")), "int6"),
+        (Precision(Scheme("int8", "tensor", True, "average")), "average"),
         (Precision(None, Scheme("uint8", "channel", False)), "whole tensor"),
         (Precision(None, Scheme("int8", "tensor", False, "dynamic")), "DynamicQuantizeLinear"),
     ],

@@ -16,14 +16,6 @@ from quant_core.study import Cell, CellKey, Study, chosen_column, column_label, 
 
 Column = tuple[str, str]  # part and format
 _Found = list[Cell | None]
-_HELP = {
-    "fp32": "32-bit float, as opened.",
-    "fp16": "16-bit float.",
-    "int16": "16-bit integers.",
-    "int8": "8-bit integers.",
-    "int4": "4-bit integers.",
-    "int2": "2-bit integers.",
-}
 
 
 @dataclass(frozen=True)
@@ -128,7 +120,7 @@ def _drawn(study: Study, frame: Frame, keys: Sequence[CellKey], found: _Found) -
                 "part": part,
                 "label": column_label(part, name),
                 "color": colors.bits[get_format(name).bits],
-                "help": _HELP[name],
+                "help": get_format(name).about,
             }
             for part, name in frame.columns
         ],
