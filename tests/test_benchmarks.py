@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from quant_core.data import get_sample
+
 
 def test_a_sweep_gives_the_numbers_of_the_plain_loop(repo: Path) -> None:
     command = [sys.executable, "benchmarks/sweep.py", "sample:digits-cnn", "--samples", "20"]
@@ -16,3 +18,14 @@ def test_a_sweep_gives_the_numbers_of_the_plain_loop(repo: Path) -> None:
     apart = re.search(r"furthest apart +(\S+) dB", done.stdout)
     assert apart is not None
     assert float(apart[1]) < 0.01
+
+
+def test_calibration_is_measured_for_each_number_of_samples(repo: Path) -> None:
+    sample = get_sample("digits-cnn")
+    command = [sys.executable, "benchmarks/calibration.py", "--samples", "8,16", "--passes", "1"]
+    command += ["--model", str(sample.model), "--data", str(sample.calibration)]
+    done = subprocess.run(command, cwd=repo, capture_output=True, text=True, check=True)
+    assert len(re.findall(r"^N = \d+ +peak \d+ MiB", done.stdout, re.M)) == 2
+    last = re.search(r"peak, last/first +(\S+)", done.stdout)
+    assert last is not None
+    assert 0.5 < float(last[1]) < 1.5

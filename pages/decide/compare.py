@@ -19,7 +19,7 @@ from quant_core.figures import shares_figure
 from quant_core.study import Evaluation, Study, compared, layer_differences, numbers_table, weight_shares
 
 _FIRST = 3  # plans that are compared before any is chosen
-_TALL = 14  # rows of layers before the table scrolls
+_TALL = 40  # rows of layers before the table scrolls
 
 
 def main() -> None:
@@ -102,27 +102,17 @@ def _numbers(state: State, chosen: list[str], names: list[str]) -> None:
         st.caption(text.name(noise))
     with st.container(horizontal=True, vertical_alignment="center"):
         for key, name in zip(chosen, names, strict=True):
-            with st.container(border=True, horizontal=True, vertical_alignment="center", width="content"):
-                st.markdown(text.name(name), width="content")
-                st.button(
-                    "Load",
-                    key=f"load-{key}",
-                    icon=":material/download_done:" if key == state.plan.key else ":material/input:",
-                    disabled=key == state.plan.key,
-                    on_click=state.take,
-                    args=(state.measured[key].plan,),
-                    help="It is the plan in hand." if key == state.plan.key else "Make it the plan in hand.",
-                )
-                st.button(
-                    "Remove",
-                    key=f"remove-{key}",
-                    icon=":material/close:",
-                    type="tertiary",
-                    on_click=_compare,
-                    args=(state, [other for other in chosen if other != key]),
-                    help="Leave it out of the comparison. It stays measured.",
-                )
-    csv_button(numbers_table(names, evaluations), "plans")
+            in_hand = key == state.plan.key
+            st.button(
+                text.name(f"{name} is in hand" if in_hand else f"Load {name}"),
+                key=f"load-{key}",
+                icon=":material/check:" if in_hand else ":material/input:",
+                disabled=in_hand,
+                on_click=state.take,
+                args=(state.measured[key].plan,),
+                help="It is the plan in hand." if in_hand else "Make it the plan in hand.",
+            )
+        csv_button(numbers_table(names, evaluations), "plans")
 
 
 def _layers(state: State, study: Study, chosen: list[str], names: list[str]) -> None:
@@ -139,9 +129,11 @@ def _layers(state: State, study: Study, chosen: list[str], names: list[str]) -> 
     if not different:
         st.caption("No layer differs.")
         return
-    same_words = f"{same} layer{'s are' if same > 1 else ' is'} the same" if same else "Every layer differs"
-    st.caption(f"{same_words}. Shown is what differs, in the colour of its bits: W weights, A activations.")
-    with st.container(height="content" if len(different) <= _TALL else 620, border=False):
+    rows = f"{len(different)} layer{'s differ' if len(different) > 1 else ' differs'}"
+    rest = f", {same} layer{'s are' if same > 1 else ' is'} the same" if same else ", which is every layer"
+    st.caption(f"{rows}{rest}. Shown is what differs, in the colour of its bits: W weights, A activations.")
+    tall = len(different) > _TALL
+    with st.container(height=640 if tall else "content", border=tall):
         st.html(layers_html(names, different, theme()))
     csv_button(layers_table(names, different), "layers-that-differ")
 

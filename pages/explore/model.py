@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import streamlit as st
 
@@ -18,6 +20,8 @@ from quant_core.figures import bytes_figure
 from quant_core.plan import Plan
 from quant_core.study import COLOURS, Architecture, Study, desk_cells, layer_table, stored_bytes
 
+_CSS = Path(__file__).parents[1] / "parts" / "model.css"
+_STYLE = f"<style>{_CSS.read_text(encoding='utf-8')}</style>"
 _NAMES = {"bits": "Bits", "error": "Error", "bytes": "Bytes", "macs": "MACs"}
 _SAID = {
     "bits": "Bits of one weight in the plan in hand. Of a folded block: of the layer with the fewest.",
@@ -30,6 +34,7 @@ _SAID = {
 
 def main() -> None:
     with window() as (state, study):
+        st.html(_STYLE)
         st.title("Model", anchor=False)
         st.caption(
             "The layers of the model and how they connect. Drag to move, scroll to zoom; a click selects a "
@@ -40,15 +45,16 @@ def main() -> None:
         table = layer_table(study, state.plan, cells, state.view.damage_at)
         built, layout = laid_out(state, study)
         _tools(state, built)
-        left, right = st.columns([11, 4], gap="medium")
-        with left:
-            draw_legend(state, built, table, theme())
-            node = draw_graph(state, study, built, layout, table, theme())
-            st.caption(_SAID[state.view.colour].format(at=state.view.damage_at))
-        with right, st.container(border=True):
-            draw_details(state, study, table, node)
-        st.subheader("Layers", anchor=False)
-        draw_table(state, study, table)
+        with st.container(key="model-parts"):  # where they stand: model.css
+            with st.container(key="model-drawn"):
+                draw_legend(state, built, table, theme())
+                node = draw_graph(state, study, built, layout, table, theme())
+                st.caption(_SAID[state.view.colour].format(at=state.view.damage_at))
+            with st.container(border=True, key="model-details"):
+                draw_details(state, study, table, node)
+            with st.container(key="model-table"):
+                st.subheader("Layers", anchor=False)
+                draw_table(state, study, table)
         _bytes(state, study)
 
 

@@ -7,6 +7,7 @@ import streamlit as st
 from pages.parts import text
 from pages.parts.channels import channels
 from pages.parts.charts import chart
+from pages.parts.codes import codes
 from pages.parts.header import window
 from pages.parts.layers import layer_picker
 from pages.parts.notice import notice
@@ -35,7 +36,8 @@ def main() -> None:
             formats = st.container()
             _panels(state, study)
             channels(state, study, scheme)
-            with formats:  # last: fourteen schemes of a large layer take seconds, once
+            codes(state, study, scheme)
+            with formats:  # last: thirty schemes of a large layer take seconds, once
                 _formats(state, study, scheme)
         except QuantscopeError as error:
             calm(error)
@@ -45,7 +47,7 @@ def _layer(state: State, study: Study, scheme: Scheme) -> None:
     """The histogram with the grid, what the grid loses, and the values in words."""
     layer, channel = study.graph.layer(state.layer), state.view.channel
     seen = weight_histogram(study, layer, scheme, channel)
-    bits = study.quantized(layer, scheme).bits / max(1, layer.parameters)
+    bits = study.quantized(layer, scheme).bits_per_weight
     numbers = [
         ("SQNR", text.decibel(seen.error), SQNR_HELP),
         ("Worst error", f"{seen.worst:.3g}", WORST_HELP),
@@ -55,15 +57,23 @@ def _layer(state: State, study: Study, scheme: Scheme) -> None:
     with st.container(horizontal=True):
         for label, value, said in numbers:
             st.metric(label, value, help=said, width=120)
-    figure = histogram_figure(seen.edges, seen.counts, seen.grid, scheme.number.bits, seen.steps, theme())
+    number = scheme.number
+    figure = histogram_figure(
+        seen.edges, seen.counts, seen.grid, number.bits, seen.steps, theme(), noise=seen.noise
+    )
     chart(figure, "weights", alt=f"Weights of {state.layer}, with the grid of {scheme.format}")
-    if scheme.number.kind == "float":
-        st.caption("A float format has no scale: its grid is finer near zero and is not drawn.")
+    drawn = "Below: the share of the squared error that each bin has."
+    if number.kind == "float":
+        drawn += " A float format has no scale: its grid is finer near zero and is not drawn."
     elif seen.steps:
-        st.caption(
-            "Several scales are in view, so each weight is drawn in steps of its own scale. "
-            "Choose a channel to see its values."
+        drawn += (
+            " Several scales are in view, so each weight is drawn in steps of its own scale."
+            " Choose a channel to see its values."
         )
+    elif seen.grid is None:
+        drawn += " Several tables are in view: choose a channel to see the values of its own."
+    st.caption(drawn)
+    st.caption(f"**{number.name}**: {number.about} {number.facts}")
     s = weight_summary(study, layer)
     st.caption(
         f"{text.name(layer.kind)}, {layer.parameters:,} weights, shape {text.shape(layer.shape)}: "
@@ -118,11 +128,11 @@ def _panels(state: State, study: Study) -> None:
     st.subheader("What fewer bits leave", anchor=False)
     drawn = []
     for panel in panels(study, layer, shown):
-        kind = "symmetric" if panel.scheme.symmetric else "asymmetric"
+        kind = "" if panel.scheme.symmetric else " asymmetric"
         method = SHORT_RANGES[panel.scheme.range]
-        title = f"{panel.scheme.format} {kind}<br>{method}: {text.decibel(panel.seen.error)}"
+        title = f"{panel.scheme.format}{kind}<br>{method}: {text.decibel(panel.seen.error)}"
         drawn.append((title, panel.seen.edges, panel.seen.counts, panel.seen.grid, panel.scheme.number.bits))
-    chart(panels_figure(drawn, theme()), "panels", alt=f"Channel {shown} with the grids of six formats")
+    chart(panels_figure(drawn, theme()), "panels", alt=f"Channel {shown} with the grids of eight formats")
     said = ", the one with the widest range" if channel is None else ""
     st.caption(f"Channel {shown}{said}: one line for each value that has a code; SQNR is of this channel.")
 

@@ -56,7 +56,9 @@ def _number(row: Row, at: int, e: Evaluation) -> str:
     if row.key == "bytes":
         return f"<b>{text.size(value)}</b>{mark}<small>{100 * e.share:.1f} % of FP32</small>"
     if row.key == "metric":
-        half = "" if e.standard_error is None else f" ± {196 * e.standard_error:.1f}"
+        half = ""
+        if e.standard_error is not None:
+            half = f' <span class="qs-half">± {196 * e.standard_error:.1f}</span>'
         against = ""
         if e.metric_fp32 is not None:
             against = f"<small>{100 * (value - e.metric_fp32):+.2f} points against FP32</small>"

@@ -66,11 +66,13 @@ def _panel(state: State, seen: Seen) -> None:
     if _ended(jobs) - seen:
         st.rerun()
     running = [job for job in jobs if job.alive and job.kind not in (*_QUIET, PRESET)]
-    for job in running:
-        _running(job)
     presets = [job for job in jobs if job.kind == PRESET and job.alive]
-    if presets:
-        _presets(presets, jobs)
+    if running or presets:
+        with st.container(horizontal=True, vertical_alignment="center", key="dock"):
+            for job in running:
+                _running(job)
+            if presets:
+                _presets(presets, jobs)
     for job in jobs:
         if job.state == FAILED:
             _failed(job)

@@ -25,6 +25,7 @@ from quant_core.figures import (
 from quant_core.study import Architecture, GraphBox, Study, architecture
 
 SIZE = (720, 560)  # pixels of the canvas that the first view is made for
+_LEAST, _AIR = 360.0, 60.0  # height of the canvas of a small graph, and what stays free above and below it
 _SLOT = "model-graph"
 Rows = Mapping[str, Any]
 
@@ -69,7 +70,7 @@ def draw_graph(
     key = f"{_SLOT}-{slot['turn']}"
     st.echarts_chart(
         option,
-        height=SIZE[1],
+        height=int(min(max(layout.height + _AIR, _LEAST), SIZE[1])),
         theme=None,
         key=key,
         on_select=lambda: _clicked(state, study, built, key),
@@ -158,7 +159,8 @@ def _box(valued: tuple[GraphBox, float | None, float], rows: Rows, state: State,
     tip += [f"Output {text.shape(box.shape)}"] if box.shape else []
     return Box(
         name=(name.rsplit("/", 1)[-1] or name) if box.is_small else name,
-        detail=f"{kind} · {text.HOLLOW if value is None else written}" if written else kind,
+        kind=kind,
+        value=text.HOLLOW if written and value is None else written,
         tip=tuple(line for line in tip if line),
         color=value_color(colour, value, largest, theme),
         small=box.is_small,

@@ -13,6 +13,7 @@ from quant_core.formats import Scheme
 from quant_core.study import GraphBox, Study, tensors_of
 
 _KEY = "model-layers"
+_ROWS = 11  # that the table shows without scrolling
 
 
 def draw_table(state: State, study: Study, table: pd.DataFrame) -> None:
@@ -24,14 +25,15 @@ def draw_table(state: State, study: Study, table: pd.DataFrame) -> None:
     key = f"{_KEY}-{st.session_state.setdefault(_KEY, 0)}"
     st.session_state[key] = {"selection": {"rows": rows, "columns": [], "cells": []}}
     st.dataframe(
-        found.assign(bytes=found["bytes"] / 1024),
+        found.assign(bytes=found["bytes"] / 1024, format=found["format"].where(found["sqnr_db"].notna())),
         hide_index=True,
-        height=min(420, 38 + 35 * max(len(found), 1)),
+        height="content" if len(found) <= _ROWS else 420,
         key=key,
         on_select=lambda: _picked(state, study, names, key),
         selection_mode="single-row",
         placeholder="–",
         column_config=_columns(found),
+        column_order=[c for c in found if c != "reason" or table["reason"].any()],
         alt="Layers of the model in the order of execution",
     )
     csv_button(found, "layers")
@@ -40,29 +42,34 @@ def draw_table(state: State, study: Study, table: pd.DataFrame) -> None:
 def _columns(table: pd.DataFrame) -> dict[str, object]:
     column = st.column_config
     return {
-        "name": column.TextColumn("Layer", width="medium"),
-        "kind": column.TextColumn("Kind", width="small"),
-        "shape": column.TextColumn("Weights", width="small", help="Shape of the stored weights."),
-        "bits": column.NumberColumn("Bits", width="small", help="Bits of one weight in the plan in hand."),
+        "name": column.TextColumn("Layer", width=118),
+        "kind": column.TextColumn("Kind", width=104),
+        "shape": column.TextColumn("Weights", width=92, help="Shape of the stored weights."),
+        "bits": column.NumberColumn("Bits", width=42, help="Bits of one weight in the plan in hand."),
         "bytes": column.ProgressColumn(
             "Size in FP32",
+            width=122,
             format="%.2f KiB",
             min_value=0,
             max_value=max(float(table["bytes"].max()) / 1024, 1e-3) if len(table) else 1,
             help="Bytes of the weights as the file stores them.",
         ),
         "macs": column.NumberColumn(
-            "MACs", format="compact", help="Multiply-accumulate operations for one sample."
+            "MACs", width=56, format="compact", help="Multiply-accumulate operations for one sample."
         ),
         "format": column.TextColumn(
-            "Format", width="small", help="The weight format that the SQNR beside it is for."
+            "Error at",
+            width=62,
+            help="The weight format that the SQNR beside it is taken at: that of the plan, or, for a layer "
+            "that the plan leaves in FP32, the one chosen beside Colour by, Error.",
         ),
         "sqnr_db": column.NumberColumn(
             "SQNR, dB",
+            width=72,
             format="%.1f",
             help="Signal-to-quantization-noise ratio of the model's outputs with only this layer quantized.",
         ),
-        "reason": column.TextColumn("Why not", help="Why the layer cannot be quantized.", width="medium"),
+        "reason": column.TextColumn("Why not", help="Why the layer cannot be quantized.", width=200),
     }
 
 
@@ -128,9 +135,7 @@ def _scheme(scheme: Scheme | None) -> str:
 def _facts(facts: dict[str, str]) -> None:
     """Terms and values, a line each."""
     parts = [
-        f'<dt style="opacity:.7;margin:0">{text.escape(term)}</dt>'
-        f'<dd style="margin:0;text-align:right;overflow-wrap:anywhere">{text.escape(value)}</dd>'
+        f"<div><dt>{text.escape(term)}</dt><dd>{text.escape(value)}</dd></div>"
         for term, value in facts.items()
     ]
-    grid = "display:grid;grid-template-columns:auto 1fr;gap:3px 12px;font-size:0.875rem;margin:0;padding:0"
-    st.html(f'<dl style="{grid}">{"".join(parts)}</dl>')
+    st.html(f'<dl class="qs-facts">{"".join(parts)}</dl>')

@@ -14,22 +14,41 @@ from quant_core.formats import FORMATS, Scheme
 from quant_core.study import Study, activation_formats, activation_scheme, choose_scheme
 
 WEIGHT_FORMATS = [name for name in FORMATS if name != "fp32"]
-GRANULARITIES = {"tensor": "Tensor", "channel": "Output channel", "group:32": "Group of 32"}
+GRANULARITIES = {
+    "tensor": "Tensor",
+    "channel": "Output channel",
+    "group:32": "Group of 32",
+    "group:64": "Group of 64",
+    "channels:16": "16 output channels",
+    "group:16": "Block of 16",
+}
 RANGES = {
     "minmax": "Min-max",
+    "average": "Average min-max",
     "percentile:99.99": "Percentile 99.99",
     "percentile:99.9": "Percentile 99.9",
     "mse": "Least mean-square error",
+    "octav": "OCTAV",
+    "entropy": "Entropy (KL)",
 }
+TABLES = {"kmeans": "Best table (exact k-means)", "lloyd": "Lloyd's k-means"}
+RANGE_WORDS = {**RANGES, **TABLES, "mean": "Mean magnitude", "dynamic": "Dynamic"}
 SHORT_RANGES = {
     "minmax": "Min-max",
     "percentile:99.99": "99.99 %",
     "percentile:99.9": "99.9 %",
     "mse": "Least MSE",
+    "kmeans": "Best table",
+    "mean": "Mean",
 }
 RANGE_HELP = (
-    "Where the grid ends: at the extremes, at a percentile (the same share cut off at either end), or where "
-    "the mean-square error is least."
+    "Where the grid ends: at the extremes, at a percentile (the same share cut off at either end), where "
+    "the mean-square error is least (by a grid, or OCTAV's Newton steps), or where the distribution changes "
+    "least (entropy)."
+)
+TABLE_HELP = (
+    "How the values of the table are found: the best there are, by dynamic programming, or by Lloyd's steps "
+    "from a random start, as most tools do."
 )
 
 
@@ -57,15 +76,24 @@ def scheme_controls(state: State, part: str) -> Scheme:
         state, part, "overlay", "Format", ["", *formats], overlay,
         lambda name: name or f"{rest}: {default}", "How one number is stored; its values are drawn as lines.",
     )  # fmt: skip
-    if scheme.number.kind == "float":
-        return scheme
-    if part == "weights":
+    number = scheme.number
+    is_table = number.kind == "codebook"
+    if part == "weights" and number.has_granularity:
         _select(
-            state, part, "granularity", "One scale for each", list(GRANULARITIES), scheme.granularity,
-            lambda name: GRANULARITIES.get(name, name),
-            "What shares one scale: the tensor, an output channel, or 32 consecutive weights of a channel.",
+            state, part, "granularity", "One table for each" if is_table else "One scale for each",
+            list(GRANULARITIES)[:2] + (["channels:16"] if is_table else ["group:32", "group:64"]),
+            scheme.granularity, lambda name: GRANULARITIES.get(name, name),
+            "What shares one scale or table: the tensor, an output channel, a group of consecutive weights "
+            "of a channel, or 16 output channels.",
         )  # fmt: skip
-    _select(state, part, "range", "Range", list(RANGES), scheme.range, lambda n: RANGES.get(n, n), RANGE_HELP)
+    if number.has_range or is_table:
+        methods = TABLES if is_table else _ranges_of(part)
+        _select(
+            state, part, "range", "Table by" if is_table else "Range", list(methods), scheme.range,
+            lambda n: RANGE_WORDS.get(n, n), TABLE_HELP if is_table else RANGE_HELP,
+        )  # fmt: skip
+    if not number.has_zero_point:
+        return scheme
     key = f"{part}-symmetric"
     st.session_state[key] = scheme.symmetric
     st.toggle(
@@ -76,6 +104,11 @@ def scheme_controls(state: State, part: str) -> Scheme:
         help="Zero point 0: the grid is centred on zero.",
     )
     return scheme
+
+
+def _ranges_of(part: str) -> dict[str, str]:
+    """The range methods for a part: weights have no samples to average over."""
+    return {name: words for name, words in RANGES.items() if name != "average" or part != "weights"}
 
 
 def _select(
@@ -98,12 +131,15 @@ def _changed(state: State, part: str, field: str, key: str) -> None:
 
 
 def view_of(scheme: Scheme, part: str) -> dict[str, Any]:
-    """The fields of the view that show `scheme`; a float format leaves what it does not have."""
+    """The fields of the view that show `scheme`; what its format leaves no choice about stays as it was."""
     changes: dict[str, Any] = {"overlay": scheme.format}
-    if scheme.number.kind != "float":
-        changes |= {"symmetric": scheme.symmetric, "range": scheme.range}
-        if part == "weights":
-            changes["granularity"] = scheme.granularity
+    number = scheme.number
+    if number.has_zero_point:
+        changes["symmetric"] = scheme.symmetric
+    if number.has_range or number.kind == "codebook":
+        changes["range"] = scheme.range
+    if number.has_granularity and part == "weights":
+        changes["granularity"] = scheme.granularity
     return changes
 
 

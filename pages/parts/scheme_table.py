@@ -8,7 +8,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from pages.parts.scheme import GRANULARITIES, RANGES, view_of
+from pages.parts.scheme import GRANULARITIES, RANGE_WORDS, view_of
 from pages.parts.state import State
 from pages.parts.tables import csv_button
 from quant_core.formats import FORMATS, Scheme
@@ -21,7 +21,7 @@ BITS_HELP = (
     "Bits that a weight takes in the file on average: its code, and its part of the scales and zero points. "
     "Few weights to a scale make this larger than the format's own bits."
 )
-_FLOAT = "–"
+_FIXED = "–"  # the format leaves no choice
 _NUMBER = st.column_config.NumberColumn
 _TEXT = st.column_config.TextColumn
 _COLUMNS = {
@@ -81,14 +81,16 @@ def scheme_of(row: dict) -> Scheme:
 
 def labelled(table: pd.DataFrame) -> pd.DataFrame:
     """A table of schemes in words, for reading; columns format, granularity (if any), symmetric, range."""
-    floats = [FORMATS[name].kind == "float" for name in table["format"]]
     words = table.copy()
     words["symmetric"] = ["Yes" if s else "No" for s in table["symmetric"]]
-    words["range"] = [RANGES.get(r, r) for r in table["range"]]
+    words["range"] = [RANGE_WORDS.get(r, r) for r in table["range"]]
     if "granularity" in table:
         words["granularity"] = [GRANULARITIES.get(g, g) for g in table["granularity"]]
-    for column in {"granularity", "symmetric", "range"} & set(words):
-        words.loc[floats, column] = _FLOAT
+    numbers = [FORMATS[name] for name in table["format"]]
+    words.loc[[not n.has_zero_point for n in numbers], "symmetric"] = _FIXED
+    words.loc[[not n.has_range and n.kind != "codebook" for n in numbers], "range"] = _FIXED
+    if "granularity" in words:
+        words.loc[[n.kind == "float" for n in numbers], "granularity"] = _FIXED
     return words
 
 

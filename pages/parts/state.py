@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from quant_core.errors import QuantscopeError
-from quant_core.formats import FORMATS, Scheme
+from quant_core.formats import CODEBOOKS, FORMATS, Scheme, get_format
 from quant_core.plan import Plan
 from quant_core.study import (
     Evaluation,
@@ -49,6 +49,7 @@ class View:
     symmetric: bool = True
     range: str = "minmax"
     channel: int | None = None
+    position: int = 0  # the weight of the channel whose journey is shown
     measure: str = "sqnr_db"
     order: str = "model"
     folded: bool | None = None  # repeated blocks; None: where the graph is large
@@ -60,8 +61,15 @@ class View:
     swept: tuple[str, ...] = ("weights", "activations")
 
     def scheme(self) -> Scheme:
-        """The scheme of the overlay."""
-        return Scheme(self.overlay or "int8", self.granularity, self.symmetric, self.range)
+        """The scheme of the overlay. What is chosen and does not apply to its format is replaced."""
+        number = get_format(self.overlay or "int8")
+        shared, method = self.granularity, self.range
+        if number.kind == "codebook":
+            shared = "tensor" if shared.startswith("group:") else shared
+        else:
+            shared = "channel" if shared.startswith("channels:") else shared
+            method = "minmax" if method in CODEBOOKS or method == "mean" else method
+        return Scheme(number.name, shared, self.symmetric, method)
 
 
 @dataclass
@@ -128,7 +136,7 @@ class State:
     def _show(self, layer: str) -> None:
         if layer != self.layer:
             self.layer, self.notice = layer, ""
-            self.view = replace(self.view, channel=None)
+            self.view = replace(self.view, channel=None, position=0)
 
     def look(self, **changes: Any) -> None:
         """Change how pages show things."""

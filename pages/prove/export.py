@@ -147,6 +147,7 @@ def _numbers(study: Study, job: Job) -> None:
     st.dataframe(
         table,
         hide_index=True,
+        placeholder="–",
         column_config={
             "execution": st.column_config.TextColumn(
                 "Execution",

@@ -15,6 +15,7 @@ from quant_core.engine.run import (
     run_whole,
 )
 from quant_core.engine.session import ENGINE, EXECUTIONS, make_session
+from quant_core.engine.settle import Settled, settle
 from quant_core.engine.sweep import Cell, CellKey, Failed, cell_plan, sweep
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Progress",
     "Pulse",
     "Reference",
+    "Settled",
     "batch_size",
     "calibrate",
     "cell_plan",
@@ -42,6 +44,7 @@ __all__ = [
     "run",
     "run_all",
     "run_whole",
+    "settle",
     "sweep",
     "with_outputs",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from quant_core.data import Dataset
 from quant_core.engine.evaluate import Progress
@@ -31,16 +32,26 @@ def calibrate(graph: Graph, data: Dataset, progress: Progress | None = None) -> 
     size = fixed_batch(inputs) or min(batch_size(inputs), BATCH)
     done = 0
     for feeds, _ in data.batches(size):
-        for name in fed:
-            histograms[name].add(np.asarray(feeds[name], np.float32), KEEP)
-        for name, values in zip(
-            computed, run_whole(session, feeds, computed) if computed else [], strict=True
-        ):
-            histograms[name].add(np.asarray(values, np.float32), KEEP)
-        done += len(next(iter(feeds.values())))
+        count = len(next(iter(feeds.values())))
+        values = dict(zip(computed, run_whole(session, feeds, computed) if computed else [], strict=True))
+        for name in tensors:
+            # Taken out, so that no output of this batch lives on while the next one runs.
+            rows = by_sample(np.asarray(feeds[name] if name in fed else values.pop(name), np.float32), count)
+            histograms[name].add(rows, KEEP, np.arange(done, done + len(rows)))
+            del rows
+        done += count
         if progress is not None:
             progress(done, len(data))
     return Ranges(histograms)
+
+
+def by_sample(values: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """`values` of a batch of `count` samples with one row a sample. Where the first axis counts samples times
+    something else, as tokens, it is taken apart; where it has nothing to do with samples, all is one row.
+    """
+    if values.ndim and count and len(values) % count == 0:
+        return values if len(values) == count else values.reshape(count, -1)
+    return values.reshape(1, -1)
 
 
 def with_outputs(model: ir.Model, names: Iterable[str]) -> bytes:

@@ -16,7 +16,7 @@ from quant_core.figures.palette import (
 from quant_core.figures.style import Figure, page_of
 from quant_core.figures.tradeoff import tradeoff_figure
 from quant_core.figures.treemap import bytes_figure
-from quant_core.figures.weights import channel_figure, histogram_figure, panels_figure
+from quant_core.figures.weights import channel_figure, codes_figure, histogram_figure, panels_figure
 
 __all__ = [
     "DAMAGE_DB",
@@ -27,6 +27,7 @@ __all__ = [
     "activation_figure",
     "bytes_figure",
     "channel_figure",
+    "codes_figure",
     "contrast",
     "damage_color",
     "graph_figure",

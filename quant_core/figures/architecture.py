@@ -16,6 +16,7 @@ from quant_core.figures.palette import damage_color, palette, text_on
 from quant_core.figures.style import FONT, styled
 
 LETTERS = 21  # of a name that a box has room for
+_MORE = 7  # letters that the second line, which is smaller, has room for beyond that
 READABLE = 0.85  # zoom at which both lines of a box are read with ease
 _TWO_LINES, _ONE_LINE = 0.78, 0.5  # zoom down to which a box holds two lines, one line
 _MARGIN = 10.0
@@ -26,15 +27,16 @@ _PALE = 0.18  # opacity of what a search does not find
 
 @dataclass(frozen=True)
 class Box:
-    """A box of the picture: its name, a second line, the lines of its tooltip, and its colour.
+    """A box of the picture: its name, a second line of kind and value, the lines of its tooltip, its colour.
 
     The colour is `#RRGGBB`; None draws it hollow. `small` is a helper operator, `pale` no search result.
     """
 
     name: str
-    detail: str
+    kind: str
     tip: tuple[str, ...]
     color: str | None = None
+    value: str = ""
     small: bool = False
     pale: bool = False
 
@@ -220,14 +222,25 @@ def _text(box: Box, zoom: float) -> str:
     if box.small:
         return f"{{d{ink}|{_inert(box.name, letters + 1)}}}"
     first = f"{{n{ink}|{_inert(box.name, letters)}}}"
-    return first if zoom < _TWO_LINES else f"{first}\n{{d{ink}|{_inert(box.detail, letters + 6)}}}"
+    return first if zoom < _TWO_LINES else f"{first}\n{{d{ink}|{_second(box, letters + _MORE)}}}"
+
+
+def _second(box: Box, letters: int) -> str:
+    """The second line of a box: its value in full, and of its kind the beginning."""
+    value = f" · {_inert(box.value, letters)}" if box.value else ""
+    kind, room = _flat(box.kind), max(letters - len(value), 4)
+    return (kind if len(kind) <= room else kind[: room - 1].rstrip() + "…") + value
 
 
 def _inert(name: str, letters: int) -> str:
-    """The end of a name, on one line and without the braces that ECharts reads as a template."""
-    flat = " ".join(name.split()).translate({ord("{"): "(", ord("}"): ")", ord("|"): "/"})
-    letters = max(letters, 4)
+    """The end of a name: its beginning is often that of its neighbours."""
+    flat, letters = _flat(name), max(letters, 4)
     return flat if len(flat) <= letters else "…" + flat[1 - letters :]
+
+
+def _flat(name: str) -> str:
+    """A name on one line and without the braces that ECharts reads as a template."""
+    return " ".join(name.split()).translate({ord("{"): "(", ord("}"): ")", ord("|"): "/"})
 
 
 def _tip(box: Box) -> str:
@@ -276,8 +289,9 @@ def graph_figure(layout: Layout, boxes: Sequence[Box], theme: str | None) -> go.
 
 def _caption(box: Box) -> str:
     """Both lines of a box as the still figure writes them, which reads markup."""
-    lines = [box.name] if box.small else [box.name, box.detail]
-    return "<br>".join(html.escape(_inert(line, LETTERS + 4), quote=False) for line in lines)
+    name = _inert(box.name, LETTERS + 4)
+    lines = [name] if box.small else [name, _second(box, LETTERS + _MORE)]
+    return "<br>".join(html.escape(line, quote=False) for line in lines)
 
 
 def _outline(at: Point, small: bool) -> tuple[Point, ...]:

@@ -10,6 +10,8 @@ import plotly.graph_objects as go
 from quant_core.figures.palette import palette, text_on
 from quant_core.figures.style import styled
 
+_SMALLEST = 9  # pixels of a letter: a label that has no room for it is told by the pointer alone
+
 
 def bytes_figure(stored: pd.DataFrame, title: str, theme: str | None) -> go.Figure:
     """What a file stores, sized by bytes.
@@ -44,4 +46,5 @@ def bytes_figure(stored: pd.DataFrame, title: str, theme: str | None) -> go.Figu
         pathbar={"visible": False},
         tiling={"pad": 1},
     )
-    return styled(figure, theme, 420, "", "")
+    styled(figure, theme, 420, "", "")
+    return figure.update_layout(uniformtext={"minsize": _SMALLEST, "mode": "hide"})

@@ -22,11 +22,13 @@ def histogram_figure(
     bits: int,
     steps: bool,
     theme: str | None,
+    noise: NDArray[np.float64] | None = None,
 ) -> go.Figure:
     """The histogram of weights with the grid of a format: a line for each value that has a code, dashed at
     both ends.
 
-    `edges` `[bins + 1]`, `counts` `[bins]`, `grid` `[levels]` or None.
+    `edges` `[bins + 1]`, `counts` `[bins]`, `grid` `[levels]` or None; `noise` `[bins]`, each bin's share of
+    the squared error, is drawn below.
     """
     colors = palette(theme)
     centres = (edges[:-1] + edges[1:]) / 2
@@ -51,7 +53,49 @@ def histogram_figure(
             )  # fmt: skip
     label = "weight / scale + zero point (codes)" if steps else "weight"
     figure.update_layout(bargap=0)
-    return styled(figure, theme, 340, label, "weights per bin")
+    styled(figure, theme, 340 if noise is None else 430, label, "weights per bin")
+    if noise is not None:
+        figure.add_bar(
+            x=centres,
+            y=100 * noise,
+            width=np.diff(edges),
+            marker={"color": colors.bad, "opacity": 0.8, "line": {"width": 0}},
+            name="error",
+            yaxis="y2",
+            hovertemplate=f"{unit} %{{x:.4g}}<br>%{{y:.2f}} % of the error<extra></extra>",
+        )
+        axis = {"gridcolor": colors.line, "zerolinecolor": colors.line, "color": colors.secondary}
+        figure.update_layout(
+            yaxis={"domain": [0.3, 1]},
+            yaxis2={**axis, "domain": [0, 0.22], "title": {"text": "error, %"}, "anchor": "x"},
+        )
+    return figure
+
+
+def codes_figure(
+    codes: NDArray[np.int64], counts: NDArray[np.int64], bits: int, theme: str | None
+) -> go.Figure:
+    """How often each code occurs, `codes` and `counts` `[levels]`; those that never do are marked."""
+    colors = palette(theme)
+    color = colors.bits.get(bits, colors.bits[8])
+    figure = go.Figure()
+    figure.add_bar(
+        x=codes,
+        y=counts,
+        marker={"color": color, "line": {"width": 0}},
+        hovertemplate="code %{x}<br>%{y} weights<extra></extra>",
+    )
+    idle = codes[counts == 0]
+    if idle.size:
+        figure.add_scatter(
+            x=idle,
+            y=np.zeros(idle.size),
+            mode="markers",
+            marker={"symbol": "x-thin", "size": 7, "line": {"color": colors.bad, "width": 1.4}},
+            hovertemplate="code %{x}<br>never used<extra></extra>",
+        )
+    styled(figure, theme, 240, "code", "weights")
+    return figure.update_layout(bargap=0.1 if codes.size <= 64 else 0)
 
 
 def channel_figure(channels: pd.DataFrame, chosen: int | None, theme: str | None) -> go.Figure:

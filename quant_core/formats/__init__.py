@@ -4,11 +4,13 @@ from quant_core.formats.affine import affine_parameters, dequantize, fake_quanti
 from quant_core.formats.granularity import Layout, from_rows, layout_of, to_rows
 from quant_core.formats.number import FORMATS, Format, get_format
 from quant_core.formats.ranges import find_range
-from quant_core.formats.scheme import Scheme
+from quant_core.formats.scheme import CODEBOOKS, RANGES, Scheme
 from quant_core.formats.tensor import QuantizedTensor, quantize_tensor, sqnr_db, sqnr_from_power
 
 __all__ = [
+    "CODEBOOKS",
     "FORMATS",
+    "RANGES",
     "Format",
     "Layout",
     "QuantizedTensor",

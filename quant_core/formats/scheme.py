@@ -49,7 +49,7 @@ class Scheme:
             _check_range(self.range)
             if number.name == "binary":
                 fixed = {"range": "mean"}
-        if number.kind != "integer" or number.levels == 3 or number.block:
+        if not number.has_zero_point:
             fixed["symmetric"] = True
         for key, value in fixed.items():
             object.__setattr__(self, key, value)

@@ -1,7 +1,24 @@
 """Statistics of activations: accumulators fed batch by batch. Nothing here runs a model."""
 
+from quant_core.stats.extremes import Extremes, ExtremesSnapshot
 from quant_core.stats.histogram import Moments, Snapshot, StreamingHistogram
 from quant_core.stats.noise import Noise, noise_of
-from quant_core.stats.ranges import Ranges
+from quant_core.stats.ranges import Ranges, range_of
+from quant_core.stats.settling import Checkpoints, Drift, drift, enough, settling
 
-__all__ = ["Moments", "Noise", "Ranges", "Snapshot", "StreamingHistogram", "noise_of"]
+__all__ = [
+    "Checkpoints",
+    "Drift",
+    "Extremes",
+    "ExtremesSnapshot",
+    "Moments",
+    "Noise",
+    "Ranges",
+    "Snapshot",
+    "StreamingHistogram",
+    "drift",
+    "enough",
+    "noise_of",
+    "range_of",
+    "settling",
+]

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from quant_core.stats.extremes import Extremes, ExtremesSnapshot, sample_extremes
+
 BINS = 4096
 
 
@@ -23,11 +25,13 @@ class Snapshot:
     maximum: float
     count: int
     zeros: int
+    zeros_binned: int
     not_finite: int
     index: NDArray[np.int64]
     counts: NDArray[np.float64]
     sums: NDArray[np.float64]
     squares: NDArray[np.float64]
+    extremes: ExtremesSnapshot
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,10 @@ class StreamingHistogram:
     Bin widths are powers of two and bins start at whole multiples of their width. When the range outgrows the
     bins, the width doubles and pairs of bins merge, so re-binning moves no count across an edge and the order
     of batches does not matter. Minimum, maximum, the number of zeros and the sums of each bin are exact, so
-    that a spike at zero stays at zero."""
+    that a spike at zero stays at zero. `extremes` sums up the minimum and maximum of each sample.
+
+    NaN and infinite values are counted in `not_finite` and else left out. Without a finite value, `count` is
+    0 and the minimum, infinity, lies above the maximum."""
 
     def __init__(self, bins: int = BINS) -> None:
         self.bins = bins
@@ -56,7 +63,9 @@ class StreamingHistogram:
         self.maximum = -math.inf
         self.count = 0  # values seen
         self.zeros = 0  # of them, exactly zero
+        self.zeros_binned = 0  # of those, counted in the bins
         self.not_finite = 0  # NaN and infinite values, which are left out
+        self.extremes = Extremes()
         self._exponent: int | None = None
         self._first = 0  # index of the first bin, in widths
         self._held = np.zeros((3, bins), np.float64)  # of each bin: count, sum, sum of squares
@@ -70,25 +79,35 @@ class StreamingHistogram:
         """Width of a bin."""
         return math.ldexp(1.0, self._exponent or 0)
 
-    def add(self, values: NDArray[np.floating], keep: int | None = None) -> None:
-        """Add all `values`. With `keep`, the range sees all of them and the bins an even stride of about
-        `keep`.
-        """
-        flat = np.asarray(values).reshape(-1)
+    def add(
+        self,
+        values: NDArray[np.floating],
+        keep: int | None = None,
+        samples: NDArray[np.int64] | None = None,
+    ) -> None:
+        """Add all `values`, whole samples along the first axis (a single number is one).
+
+        With `keep`, the range sees all of them and the bins an even stride of about `keep`. `samples` are
+        their numbers, by default those that follow."""
+        values = np.asarray(values)
+        values = values if values.ndim else values[None]
+        rows = values.reshape(len(values), math.prod(values.shape[1:]))
+        lows, highs, whole = sample_extremes(rows)
+        self.extremes.add(lows, highs, samples)
+        flat = rows.reshape(-1)
+        if not whole:
+            flat = flat[np.isfinite(flat)]
+            self.not_finite += rows.size - flat.size
         if flat.size == 0:
             return
-        low, high = float(flat.min()), float(flat.max())
-        if not (math.isfinite(low) and math.isfinite(high)):
-            finite = flat[np.isfinite(flat)]
-            self.not_finite += flat.size - finite.size
-            if finite.size:
-                self.add(finite, keep)
-            return
+        low, high = float(lows.min()), float(highs.max())
         self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
         self.count += flat.size
-        self.zeros += flat.size - int(np.count_nonzero(flat))
+        # Comparing first is faster than count_nonzero of floats (NumPy 2.4).
+        self.zeros += int(np.count_nonzero(flat == 0))
         self._fit(low, high)
-        part = flat[:: max(1, flat.size // keep)] if keep else flat
+        part = np.ascontiguousarray(flat[:: max(1, flat.size // keep)]) if keep else flat
+        self.zeros_binned += int(np.count_nonzero(part == 0))
         index = np.floor(part * np.float64(1.0 / self.width)).astype(np.int64) - self._first
         self._held[0] += np.bincount(index, minlength=self.bins)
         self._held[1] += np.bincount(index, weights=part, minlength=self.bins)
@@ -132,10 +151,11 @@ class StreamingHistogram:
         self._held, self._first = held, first
         self._exponent += 1
 
-    def occupied(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Mean value and count of each bin that is not empty, in rising order."""
-        counts, sums, _ = self._held[:, self._counts > 0]
-        return (sums / counts).astype(np.float32), counts.astype(np.float32)
+    def occupied(self, zeros: bool = True) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Mean value and count of each bin that is not empty, in rising order; on request without zeros."""
+        bins = self.moments() if zeros else self.without_zeros()
+        held = bins.counts > 0
+        return bins.means[held].astype(np.float32), bins.counts[held].astype(np.float32)
 
     def moments(self) -> Moments:
         """Count, mean and variance within each bin that is not empty."""
@@ -149,9 +169,21 @@ class StreamingHistogram:
         variances = np.clip(squares / counts - np.square(means), 0.0, np.maximum(within, 0.0))
         return Moments(index, counts, means, variances)
 
+    def without_zeros(self) -> Moments:
+        """As `moments`, of the values that are not zero; a bin of nothing but zeros keeps a count of 0."""
+        bins = self.moments()
+        counts = bins.counts - np.where(bins.index == 0, float(self.zeros_binned), 0.0)
+        some = counts > 0
+        factor = np.where(some, bins.counts / np.where(some, counts, 1.0), 0.0)
+        means = bins.means * factor
+        squares = (bins.variances + np.square(bins.means)) * factor
+        variances = np.maximum(squares - np.square(means), 0.0)
+        return Moments(bins.index, counts, means, variances)
+
     def snapshot(self) -> Snapshot:
         """All that the histogram knows; `from_snapshot` gives it back without loss."""
         used = np.flatnonzero(self._counts)
+        counts, sums, squares = self._held[:, used]
         return Snapshot(
             self.bins,
             self._exponent,
@@ -159,9 +191,13 @@ class StreamingHistogram:
             self.maximum,
             self.count,
             self.zeros,
+            self.zeros_binned,
             self.not_finite,
             used + self._first,
-            *self._held[:, used],
+            counts,
+            sums,
+            squares,
+            self.extremes.snapshot(),
         )
 
     @classmethod
@@ -169,7 +205,9 @@ class StreamingHistogram:
         """The histogram that `kept` was taken of. ValueError where its bins do not fit."""
         histogram = cls(kept.bins)
         histogram.minimum, histogram.maximum = kept.minimum, kept.maximum
-        histogram.count, histogram.zeros, histogram.not_finite = kept.count, kept.zeros, kept.not_finite
+        histogram.count, histogram.not_finite = kept.count, kept.not_finite
+        histogram.zeros, histogram.zeros_binned = kept.zeros, kept.zeros_binned
+        histogram.extremes = Extremes.from_snapshot(kept.extremes)
         histogram._exponent = kept.exponent
         if kept.index.size:
             histogram._first = int(kept.index[0])

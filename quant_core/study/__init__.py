@@ -26,6 +26,7 @@ from quant_core.study.architecture import (
     tensors_of,
 )
 from quant_core.study.budget import BudgetSearch, Found
+from quant_core.study.codes import Codes, codes_table, weight_codes
 from quant_core.study.compare import compare_files
 from quant_core.study.comparison import (
     Row,
@@ -50,6 +51,7 @@ from quant_core.study.desk import (
 )
 from quant_core.study.edit import choose_scheme, toggle_lock
 from quant_core.study.exports import export_command
+from quant_core.study.journey import Step, journey
 from quant_core.study.latency import Latency, known_latency, measure_latency
 from quant_core.study.open import open_model, open_samples
 from quant_core.study.preview import Preview, preview
@@ -121,6 +123,7 @@ __all__ = [
     "BudgetSearch",
     "Cell",
     "CellKey",
+    "Codes",
     "Evaluation",
     "Finding",
     "Found",
@@ -133,6 +136,7 @@ __all__ = [
     "Row",
     "Sample",
     "Source",
+    "Step",
     "Study",
     "Wish",
     "activation_formats",
@@ -150,6 +154,7 @@ __all__ = [
     "choose_scheme",
     "chosen_column",
     "clip_losses",
+    "codes_table",
     "column_label",
     "compare_files",
     "compared",
@@ -164,6 +169,7 @@ __all__ = [
     "format_errors",
     "formats_of",
     "get_sample",
+    "journey",
     "keep_plan",
     "keep_upload",
     "known_latency",
@@ -197,6 +203,7 @@ __all__ = [
     "tensors_of",
     "toggle_lock",
     "tradeoff",
+    "weight_codes",
     "weight_histogram",
     "weight_shares",
     "weight_summary",

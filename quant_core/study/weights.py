@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quant_core.formats import QuantizedTensor, Scheme, from_rows, sqnr_db, sqnr_from_power, to_rows
+from quant_core.formats import Format, QuantizedTensor, Scheme, from_rows, sqnr_db, sqnr_from_power, to_rows
 from quant_core.graph import Layer
 from quant_core.study.study import Study
 
@@ -20,25 +20,48 @@ COMPARED = (
     Scheme("fp16"),
     Scheme("bf16"),
     Scheme("int16", "channel"),
+    Scheme("fp8_e4m3", "channel"),
+    Scheme("fp8_e5m2", "channel"),
+    Scheme("mxfp8"),
+    Scheme("mxint8"),
     Scheme("int8", "tensor"),
     Scheme("int8", "channel"),
     Scheme("int8", "channel", False, "mse"),
+    Scheme("codebook8", "tensor"),
+    Scheme("int6", "channel", False, "mse"),
+    Scheme("fp6_e2m3", "channel"),
+    Scheme("codebook6", "tensor"),
     Scheme("int4", "tensor", True, "mse"),
     Scheme("int4", "channel", True, "minmax"),
     Scheme("int4", "channel", True, "mse"),
     Scheme("int4", "channel", False, "mse"),
     Scheme("int4", "group:32", True, "mse"),
     Scheme("int4", "group:32", False, "mse"),
+    Scheme("nf4", "group:64"),
+    Scheme("fp4_e2m1", "channel", True, "mse"),
+    Scheme("mxfp4"),
+    Scheme("nvfp4"),
+    Scheme("codebook4", "tensor"),
+    Scheme("codebook4", "channels:16"),
+    Scheme("int3", "channel", False, "mse"),
+    Scheme("int3", "group:32", False, "mse"),
+    Scheme("codebook3", "tensor"),
     Scheme("int2", "channel", False, "mse"),
     Scheme("int2", "group:32", False, "mse"),
+    Scheme("codebook2", "tensor"),
+    Scheme("ternary", "channel", True, "mse"),
+    Scheme("binary", "channel"),
 )
 PANELS = (
     Scheme("int8", "channel", True, "minmax"),
     Scheme("int4", "channel", True, "minmax"),
     Scheme("int4", "channel", True, "mse"),
     Scheme("int4", "channel", False, "mse"),
-    Scheme("int2", "channel", True, "mse"),
+    Scheme("fp4_e2m1", "channel", True, "mse"),
+    Scheme("codebook4", "channel"),
     Scheme("int2", "channel", False, "mse"),
+    Scheme("ternary", "channel", True, "mse"),
+    Scheme("binary", "channel"),
 )
 
 
@@ -48,7 +71,8 @@ class WeightHistogram:
 
     In `steps` the axis is x / scale + zero point, each weight by its own scale; otherwise it is the weight
     itself. `grid` are the values that have a code (None for a float format), `low` and `high` the first and
-    last of them. `clipped` is the share of weights beyond."""
+    last of them. `clipped` is the share of weights beyond; `noise` `[bins]` each bin's share of the squared
+    error."""
 
     edges: NDArray[np.float64]
     counts: NDArray[np.int64]
@@ -59,6 +83,7 @@ class WeightHistogram:
     clipped: float
     error: float
     worst: float
+    noise: NDArray[np.float64]
 
 
 def weight_histogram(
@@ -74,26 +99,66 @@ def weight_histogram(
         x if channel is None else np.take(x, channel, axis=layer.axis) for x in (weights, decoded)
     )
     error, worst = sqnr_db(shown, approximated), float(np.abs(approximated - shown).max(initial=0.0))
-    if tensor.scale is None or tensor.zero_point is None:
-        counts, edges = np.histogram(shown, _bins(shown.size))
-        return WeightHistogram(edges, counts, False, None, None, None, 0.0, error, worst)
-    number = scheme.number
-    codes = np.arange(number.qmin, number.qmax + 1, dtype=np.float64)
-    grouped = bool(tensor.layout.group)
-    one_scale = tensor.layout.granularity == "tensor" or (channel is not None and not grouped)
-    positions = _steps(weights, tensor)
-    steps = positions if channel is None else np.take(positions, channel, axis=layer.axis)
-    outside = float(np.mean((np.rint(steps) < number.qmin) | (np.rint(steps) > number.qmax)))
-    if one_scale:
-        row = 0 if tensor.layout.granularity == "tensor" else int(channel or 0)
-        grid = (codes - int(tensor.zero_point[row])) * float(tensor.scale[row])
-        counts, edges = np.histogram(shown, _bins(shown.size))
-    else:
-        grid = codes
-        counts, edges = np.histogram(steps, _bins(steps.size))
+    squared = np.square(approximated.astype(np.float64) - shown)
+    row = _row(tensor, channel)
+    steps = row is None and tensor.table is None and tensor.scale is not None
+    axis = shown.astype(np.float64)
+    if steps:
+        axis = _steps(weights, tensor)
+        axis = axis if channel is None else np.take(axis, channel, axis=layer.axis)
+    edges = np.histogram_bin_edges(axis, _bins(axis.size))
+    counts, _ = np.histogram(axis, edges)
+    noise, _ = np.histogram(axis, edges, weights=squared)
+    grid = _grid(tensor, row) if row is not None else _codes_grid(scheme.number) if steps else None
     return WeightHistogram(
-        edges, counts, not one_scale, grid, float(grid[0]), float(grid[-1]), outside, error, worst
+        edges,
+        counts,
+        steps,
+        grid,
+        None if grid is None else float(grid[0]),
+        None if grid is None else float(grid[-1]),
+        _outside(weights, tensor, layer, channel),
+        error,
+        worst,
+        noise / max(float(squared.sum()), np.finfo(np.float64).tiny),
     )
+
+
+def _row(tensor: QuantizedTensor, channel: int | None) -> int | None:
+    """The one row of scales or tables that is in view, None where there are several or none."""
+    layout = tensor.layout
+    if tensor.scheme.number.kind == "float" or layout.group:
+        return None
+    if layout.granularity == "tensor":
+        return 0
+    return None if channel is None else channel // layout.channels
+
+
+def _grid(tensor: QuantizedTensor, row: int) -> NDArray[np.float64]:
+    """The values that one scale or table allows, rising."""
+    if tensor.table is not None:
+        return np.unique(tensor.table[row]).astype(np.float64)
+    assert tensor.scale is not None and tensor.zero_point is not None
+    return (_codes_grid(tensor.scheme.number) - int(tensor.zero_point[row])) * float(tensor.scale[row])
+
+
+def _codes_grid(number: Format) -> NDArray[np.float64]:
+    """The grid at scale 1: every code of an integer format, before its zero point is taken off."""
+    return number.grid().astype(np.float64)
+
+
+def _outside(
+    weights: NDArray[np.float32], tensor: QuantizedTensor, layer: Layer, channel: int | None
+) -> float:
+    """The share of the weights in view that lie beyond the first and last code."""
+    if tensor.scale is None:
+        return 0.0
+    number, steps = tensor.scheme.number, _steps(weights, tensor)
+    steps = steps if channel is None else np.take(steps, channel, axis=layer.axis)
+    if number.kind == "integer":
+        steps = np.rint(steps)
+        return float(np.mean((steps < number.qmin) | (steps > number.qmax)))
+    return float(np.mean(np.abs(steps) > number.largest * (1 + 1e-6)))
 
 
 def _bins(count: int) -> int:
@@ -104,7 +169,8 @@ def _steps(weights: NDArray[np.float32], tensor: QuantizedTensor) -> NDArray[np.
     """x / scale + zero point of each weight, in the shape of the tensor."""
     assert tensor.scale is not None and tensor.zero_point is not None
     rows = to_rows(weights, tensor.layout).astype(np.float64)
-    steps = rows / tensor.scale[:, None].astype(np.float64) + tensor.zero_point[:, None]
+    scale = np.where(tensor.scale > 0, tensor.scale, 1.0).astype(np.float64)  # a block may underflow to 0
+    steps = rows / scale[:, None] + tensor.zero_point[:, None]
     return np.asarray(from_rows(steps, tensor.layout), np.float64)
 
 
@@ -121,9 +187,9 @@ def format_errors(study: Study, layer: Layer) -> pd.DataFrame:
         rows.append(
             {
                 **scheme.to_json(),
-                "granularity": tensor.layout.granularity,
-                "bits_per_weight": tensor.bits / max(1, weights.size),
-                "bytes": -(-tensor.bits // 8),
+                "granularity": scheme.granularity if scheme.number.block else tensor.layout.granularity,
+                "bits_per_weight": tensor.bits_per_weight,
+                "bytes": int(-(-tensor.bits // 8)),
                 "sqnr_db": sqnr_db(weights, decoded),
                 "worst_error": float(np.abs(decoded - weights).max(initial=0.0)),
             }

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from quant_core.engine import calibrate, with_outputs
+from quant_core.engine.calibrate import by_sample
 from quant_core.formats import Scheme
 from tests.models import conv_chain, dataset, matmul_chain, simulate, tied_language_model
 
@@ -58,3 +59,23 @@ def test_progress_counts_samples(bench: Any) -> None:
     seen: list[tuple[int, int]] = []
     calibrate(bench.graph, bench.data, lambda *p: seen.append(p))
     assert seen[-1] == (20, 20)
+
+
+def test_extremes_are_those_of_the_samples(bench: Any) -> None:
+    flat = bench.data.arrays["x"].reshape(20, -1).astype(np.float64)
+    extremes = bench.ranges.histograms["x"].extremes
+    np.testing.assert_allclose(extremes.average, (flat.min(axis=1).mean(), flat.max(axis=1).mean()))
+    largest = np.abs(flat).max(axis=1)
+    assert [number for _, number in extremes.top] == np.argsort(-largest, kind="stable")[:8].tolist()
+    for histogram in bench.ranges.histograms.values():
+        assert (histogram.extremes.samples, histogram.extremes.measured) == (20, 20)
+
+
+def test_rows_are_samples() -> None:
+    """Also where the first axis counts samples times tokens; what has no such axis is one row."""
+    values = np.arange(24, dtype=np.float32)
+    assert by_sample(values.reshape(4, 6), 4).shape == (4, 6)
+    tokens = by_sample(values.reshape(12, 2), 4)
+    np.testing.assert_array_equal(tokens, values.reshape(4, 6))
+    assert by_sample(values.reshape(3, 8), 4).shape == (1, 24)
+    assert by_sample(np.float32(3).reshape(()), 4).shape == (1, 1)

@@ -128,6 +128,18 @@ def test_names_are_text_and_no_template() -> None:
     assert "<img" not in hover.text[0]
 
 
+@pytest.mark.parametrize("zoom", [0.78, 1.0])
+def test_of_a_long_kind_the_beginning_is_shown_and_all_of_its_value(zoom: float) -> None:
+    box = Box("a", "ConvTranspose 3x3 depthwise", ("a",), "#FFFFFF", value="worst 12.3 dB")
+    layout = chain(1)
+    size = (zoom * layout.width + 20.0, zoom * layout.height + 20.0)
+    item = graph_option(layout, [box], "light", size, whole=True)["series"][0]["data"][0]
+    second = item["label"]["formatter"].split("\n")[1]
+    assert "|Conv" in second
+    assert second.endswith("… · worst 12.3 dB}")
+    assert "Conv" in graph_figure(layout, [box], "light").data[-1].text[0]
+
+
 def test_what_was_not_measured_is_hollow() -> None:
     boxes = [Box("a", "", ("a",), None), Box("b", "", ("b",), damage_color(20.0, "dark"))]
     hollow, full = graph_option(chain(2), boxes, "dark", SIZE)["series"][0]["data"][:2]
@@ -164,7 +176,9 @@ def test_the_treemap_adds_up_to_the_file() -> None:
             "note": ["conv", "", ""],
         }
     )
-    tree = bytes_figure(stored, "net", "light").data[0]
+    figure = bytes_figure(stored, "net", "light")
+    assert figure.layout.uniformtext.mode == "hide"  # no label too small to read
+    tree = figure.data[0]
     assert tree.values[0] == 100
     assert sum(v for v, parent in zip(tree.values, tree.parents, strict=True) if parent == "file") == 100
     assert tree.marker.colors[tree.labels.index("w")] == palette("light").bits[4]

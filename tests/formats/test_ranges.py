@@ -95,5 +95,5 @@ def test_many_rows_are_searched_as_if_each_were_alone(monkeypatch: pytest.Monkey
     together = find_range(rows, "mse", INT4, False)
     alone = [find_range(row[None], "mse", INT4, False) for row in rows]
     np.testing.assert_array_equal(together, np.concatenate(alone, axis=1))
-    monkeypatch.setattr("quant_core.formats.ranges._CHUNK", 3000)
+    monkeypatch.setattr("quant_core.formats.range_mse._CHUNK", 3000)
     np.testing.assert_array_equal(find_range(rows, "mse", INT4, False), together)

@@ -61,6 +61,14 @@ def test_every_layer_is_in_the_graph_and_in_the_table(repo: Path) -> None:
     assert spec(test)["series"][0]["data"][1]["selected"]  # the first layer, after the input
 
 
+def test_the_table_says_what_the_format_of_the_error_is_and_hides_an_empty_column(repo: Path) -> None:
+    test = open_page(repo, Source("sample:digits-cnn", "sample:digits-cnn"))
+    proto = test.dataframe[0].proto
+    assert json.loads(proto.columns)["format"]["label"] == "Error at"
+    assert "sqnr_db" in proto.column_order
+    assert "reason" not in proto.column_order  # every layer can be quantized
+
+
 def test_a_colour_is_kept_and_repaints_the_graph(repo: Path) -> None:
     test = open_page(repo, Source("sample:digits-cnn", "sample:digits-cnn"))
     before = labels(test)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -189,7 +189,9 @@ def test_a_snapshot_gives_the_histogram_back(batches: list[list[float]]) -> None
 
 
 def exactly_same(a: StreamingHistogram, b: StreamingHistogram) -> None:
-    mine, other = vars(a.snapshot()), vars(b.snapshot())
+    mine, other = asdict(a.snapshot()), asdict(b.snapshot())
+    mine |= mine.pop("extremes")
+    other |= other.pop("extremes")
     for key, value in mine.items():
         np.testing.assert_array_equal(value, other[key], err_msg=key)
 

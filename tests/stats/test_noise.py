@@ -48,6 +48,14 @@ def test_the_ratio_is_that_of_the_values(kind: str, method: str, name: str) -> N
     assert found.sqnr_db == pytest.approx(direct, abs=0.5 if name == "int16" else 0.05)
 
 
+@pytest.mark.parametrize("kind", ["normal", "relu", "outliers", "shifted"])
+@pytest.mark.parametrize("method", ["minmax", "mse"])
+@pytest.mark.parametrize("name", ["fp8_e4m3", "fp8_e5m2", "fp6_e2m3", "fp4_e2m1", "nf4", "ternary", "int3"])
+def test_the_ratio_of_uneven_grids_is_that_of_the_values(kind: str, method: str, name: str) -> None:
+    found, direct, _, _ = both(drawn(kind), Scheme(name, "tensor", True, method))
+    assert found.sqnr_db == pytest.approx(direct, abs=0.05)
+
+
 def test_values_that_lie_on_the_grid_lose_nothing() -> None:
     found, direct, _, _ = both(drawn("pixels"), Scheme("uint8", "tensor", False))
     assert direct > 120

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from quant_core.plan import default_activation_scheme
@@ -67,6 +68,19 @@ def test_a_damaged_file_is_measured_again(
     assert found(study) == ranges
     assert len(runs) == 2
     assert open_study().has_ranges
+
+
+def test_a_file_of_an_older_version_is_measured_again(
+    open_study: Open, runs: list[int], tmp_path: Path
+) -> None:
+    ranges = found(open_study())
+    (file,) = (tmp_path / "ranges").iterdir()
+    with np.load(file) as kept:
+        older = {key: kept[key] for key in kept.files if key not in ("version", "samples", "sums")}
+    with file.open("wb") as stream:
+        np.savez_compressed(stream, **older)
+    assert found(open_study()) == ranges
+    assert len(runs) == 2
 
 
 def test_a_folder_that_cannot_be_written_costs_only_the_copy(

@@ -54,5 +54,6 @@ def test_panels_show_one_channel_with_one_grid_each(open_study: Callable[..., St
     for panel in found:
         assert not panel.seen.steps
         assert panel.seen.counts.sum() == weights.size
-        assert panel.seen.grid is not None and len(panel.seen.grid) == panel.scheme.number.levels
+        expected = len(panel.scheme.number.grid()) or panel.scheme.number.levels
+        assert panel.seen.grid is not None and len(panel.seen.grid) == expected
     assert found[0].seen.error > found[-1].seen.error
