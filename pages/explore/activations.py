@@ -19,6 +19,7 @@ from pages.parts.notice import notice
 from pages.parts.opening import calm, theme
 from pages.parts.scheme import SHORT_RANGES, plan_button, scheme_controls
 from pages.parts.scheme_table import CLIPPED_HELP, SQNR_HELP, STEP_HELP, scheme_table
+from pages.parts.settling import settling
 from pages.parts.state import State
 from quant_core.errors import QuantscopeError
 from quant_core.figures import activation_figure, layer_ranges_figure
@@ -129,6 +130,7 @@ def _layer(state: State, study: Study, ranges: Ranges, scheme: Scheme, log: bool
     st.subheader("Every format side by side", anchor=False)
     scheme_table(state, "activations", scheme_losses(ranges, layer), "activation-formats", scheme)
     st.caption("Tick a row to draw its grid. SQNR and clipping are computed from the histogram.")
+    settling(state, study, ranges, scheme)
 
 
 def _layers(state: State, study: Study, ranges: Ranges, scheme: Scheme) -> None:

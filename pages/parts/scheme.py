@@ -37,9 +37,14 @@ SHORT_RANGES = {
     "minmax": "Min-max",
     "percentile:99.99": "99.99 %",
     "percentile:99.9": "99.9 %",
+    "average": "Average",
     "mse": "Least MSE",
+    "octav": "OCTAV",
+    "entropy": "Entropy",
     "kmeans": "Best table",
+    "lloyd": "Lloyd",
     "mean": "Mean",
+    "dynamic": "Dynamic",
 }
 RANGE_HELP = (
     "Where the grid ends: at the extremes, at a percentile (the same share cut off at either end), where "
@@ -58,7 +63,7 @@ def scheme_in_view(state: State, part: str) -> Scheme:
     if part == "weights":
         return state.view.scheme() if state.view.overlay else precision.weights or Scheme("int8", "channel")
     overlay = FORMATS.get(state.view.overlay)
-    if overlay is None or overlay.kind == "float":
+    if overlay is None or not overlay.has_dequantize:
         return activation_scheme(precision.activations)
     return activation_scheme(state.view.scheme())
 

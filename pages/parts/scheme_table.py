@@ -8,7 +8,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from pages.parts.scheme import GRANULARITIES, RANGE_WORDS, view_of
+from pages.parts.scheme import GRANULARITIES, SHORT_RANGES, view_of
 from pages.parts.state import State
 from pages.parts.tables import csv_button
 from quant_core.formats import FORMATS, Scheme
@@ -83,7 +83,7 @@ def labelled(table: pd.DataFrame) -> pd.DataFrame:
     """A table of schemes in words, for reading; columns format, granularity (if any), symmetric, range."""
     words = table.copy()
     words["symmetric"] = ["Yes" if s else "No" for s in table["symmetric"]]
-    words["range"] = [RANGE_WORDS.get(r, r) for r in table["range"]]
+    words["range"] = [SHORT_RANGES.get(r, r) for r in table["range"]]
     if "granularity" in table:
         words["granularity"] = [GRANULARITIES.get(g, g) for g in table["granularity"]]
     numbers = [FORMATS[name] for name in table["format"]]

@@ -16,17 +16,19 @@ from quant_core.engine.session import make_session
 from quant_core.errors import ModelError
 from quant_core.graph import Graph, inputs_of, stretch
 from quant_core.lower import to_bytes
-from quant_core.stats import Checkpoints, Snapshot, StreamingHistogram
+from quant_core.stats import ChannelStats, Checkpoints, Snapshot, StreamingHistogram
 
 
 @dataclass(frozen=True)
 class Settled:
     """A tensor at 1, 2, 4, 8, ... calibration samples and at all of them, and on the held-out samples (None
-    where there are none). `stats.settling` and `stats.drift` read it.
+    where there are none). `stats.settling` and `stats.drift` read it. `channels` are those of the calibration
+    samples.
     """
 
     checkpoints: tuple[Snapshot, ...]
     held_out: StreamingHistogram | None
+    channels: ChannelStats
 
 
 def settle(
@@ -35,27 +37,31 @@ def settle(
     calibration_data: Dataset,
     held_out_data: Dataset | None = None,
     progress: Progress | None = None,
+    axis: int = 1,
 ) -> Settled:
     """Measure `tensor`, an input or any computed tensor of `graph`, on both sets of samples, with the part of
-    the graph that computes it. Memory does not grow with the samples. ModelError where the graph has no such
-    tensor.
+    the graph that computes it. Its channels, on `axis`, are those of the calibration samples. Memory does not
+    grow with the samples. ModelError where the graph has no such tensor.
     """
     size = fixed_batch(inputs_of(graph.model)) or min(batch_size(inputs_of(graph.model)), BATCH)
     session = _session_for(graph, tensor)
     total = len(calibration_data) + (0 if held_out_data is None else len(held_out_data))
     done = 0
     checkpoints, held_out = Checkpoints(), None if held_out_data is None else StreamingHistogram()
+    channels = ChannelStats()
     for data, into in ((calibration_data, checkpoints), (held_out_data, held_out)):
         if data is None or into is None:
             continue
         for feeds, _ in data.batches(size):
             count = len(next(iter(feeds.values())))
             values = np.asarray(_values(session, feeds, tensor), np.float32)
+            if into is checkpoints and -values.ndim <= axis < values.ndim:
+                channels.add(values, axis)
             into.add(by_sample(values, count), max(1, KEEP * count // size))
             done += count
             if progress is not None:
                 progress(done, total)
-    return Settled(checkpoints.snapshots(), held_out)
+    return Settled(checkpoints.snapshots(), held_out, channels)
 
 
 def _session_for(graph: Graph, tensor: str) -> ort.InferenceSession | None:

@@ -1,6 +1,6 @@
 """Figures: Plotly figures from result tables, and the palette that the whole window shares."""
 
-from quant_core.figures.activations import activation_figure, layer_ranges_figure
+from quant_core.figures.activations import activation_figure, layer_ranges_figure, settling_figure
 from quant_core.figures.architecture import Box, graph_figure, graph_option, value_color
 from quant_core.figures.compare import shares_figure
 from quant_core.figures.layered import Layout, layered
@@ -39,6 +39,7 @@ __all__ = [
     "page_of",
     "palette",
     "panels_figure",
+    "settling_figure",
     "shares_figure",
     "text_on",
     "tradeoff_figure",

@@ -35,7 +35,7 @@ def activation_figure(
     """
     colors = palette(theme)
     color = colors.bits.get(bits, colors.bits[8])
-    figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.24, 0.76], vertical_spacing=0.03)
+    figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.3, 0.7], vertical_spacing=0.03)
     bottom, top = (0.5 if log else 0.0), float(counts.max(initial=1.0))
     figure.add_bar(
         x=(edges[:-1] + edges[1:]) / 2,
@@ -62,16 +62,68 @@ def activation_figure(
         dash = {"color": line["color"], "width": 1.5 if here else 1, "dash": "dash" if here else "dot"}
         for end in (low, high):
             figure.add_vline(x=float(end), line=dash, opacity=1 if here else 0.6, row=2, col=1)
-    styled(figure, theme, 430, "", "")
+    styled(figure, theme, 500, "", "")
     axis = {"gridcolor": colors.line, "zerolinecolor": colors.line, "color": colors.secondary}
     figure.update_xaxes(axis, row=1, col=1)
     figure.update_xaxes({**axis, "title": {"text": "activation"}, "automargin": True}, row=2, col=1)
-    figure.update_yaxes({**axis, "title": {"text": ""}, "showgrid": False, "automargin": True}, row=1, col=1)
+    figure.update_yaxes(
+        {**axis, "title": {"text": ""}, "showgrid": False, "automargin": True, "dtick": 1}, row=1, col=1
+    )
     ends = [np.log10(bottom), np.log10(top) + 0.1] if log else None
     span = {"type": "log", "dtick": 1, "range": ends} if log else {"type": "linear"}
     y = {**axis, "title": {"text": "values per bin"}, "automargin": True, "exponentformat": "SI", **span}
     figure.update_yaxes(y, row=2, col=1)
     return figure.update_layout(bargap=0)
+
+
+def settling_figure(
+    table: pd.DataFrame, labels: Mapping[str, str], chosen: str, theme: str | None
+) -> go.Figure:
+    """How each range method settles as samples are added: its SQNR above, the ends of its range below.
+
+    Columns samples, method, low, high, sqnr_db; `labels` names the methods; `chosen` is drawn thick."""
+    colors = palette(theme)
+    lines = [colors.accent, *(colors.bits[b] for b in (8, 4, 2, 1, 16, 6))]
+    marks = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
+    figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.55, 0.45], vertical_spacing=0.06)
+    for number, (method, part) in enumerate(table.groupby("method", sort=False)):
+        here, label = method == chosen, labels.get(str(method), str(method))
+        look = {
+            "mode": "lines+markers",
+            "line": {"color": lines[number % len(lines)], "width": 3 if here else 1.4},
+            "marker": {"symbol": marks[number % len(marks)], "size": 9 if here else 6},
+            "legendgroup": str(method),
+            "name": label,
+        }
+        hover = f"{label}<br>%{{x}} samples<br>%{{y:.4g}}"
+        figure.add_scatter(
+            x=part["samples"],
+            y=part["sqnr_db"],
+            hovertemplate=f"{hover} dB<extra></extra>",
+            row=1,
+            col=1,
+            **look,
+        )
+        for end in ("high", "low"):
+            figure.add_scatter(
+                x=part["samples"], y=part[end], showlegend=False, row=2, col=1,
+                hovertemplate=f"{hover}<extra></extra>", **look,
+            )  # fmt: skip
+    styled(figure, theme, 460, "", "")
+    axis = {
+        "gridcolor": colors.line,
+        "zerolinecolor": colors.line,
+        "color": colors.secondary,
+        "automargin": True,
+    }
+    ticks = sorted(set(table["samples"]))
+    log = {"type": "log", "tickvals": ticks, "ticktext": [str(t) for t in ticks]}
+    figure.update_xaxes({**axis, **log}, row=1, col=1)
+    figure.update_xaxes({**axis, **log, "title": {"text": "calibration samples"}}, row=2, col=1)
+    figure.update_yaxes({**axis, "title": {"text": "SQNR, dB"}}, row=1, col=1)
+    figure.update_yaxes({**axis, "title": {"text": "ends of the range"}}, row=2, col=1)
+    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "font": {"color": colors.text}}
+    return figure.update_layout(showlegend=True, legend=legend)
 
 
 def layer_ranges_figure(layers: pd.DataFrame, chosen: str, theme: str | None) -> go.Figure:

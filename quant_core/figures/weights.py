@@ -66,6 +66,7 @@ def histogram_figure(
         )
         axis = {"gridcolor": colors.line, "zerolinecolor": colors.line, "color": colors.secondary}
         figure.update_layout(
+            xaxis={"anchor": "y2"},
             yaxis={"domain": [0.3, 1]},
             yaxis2={**axis, "domain": [0, 0.22], "title": {"text": "error, %"}, "anchor": "x"},
         )
@@ -98,10 +99,17 @@ def codes_figure(
     return figure.update_layout(bargap=0.1 if codes.size <= 64 else 0)
 
 
-def channel_figure(channels: pd.DataFrame, chosen: int | None, theme: str | None) -> go.Figure:
-    """Lowest to highest weight of each output channel, in the order of the rows; columns channel, low, high,
-    outlier, sqnr_db. The chosen channel is in the accent, outliers carry a triangle. A point that is clicked
-    carries the channel."""
+def channel_figure(
+    channels: pd.DataFrame,
+    chosen: int | None,
+    theme: str | None,
+    across: str = "output channel",
+    up: str = "weight",
+) -> go.Figure:
+    """Lowest to highest value of each channel, in the order of the rows; columns channel, low, high, outlier,
+    sqnr_db (NaN: not shown). The axes are called `across` and `up`. The chosen channel is in the accent,
+    outliers carry a triangle. A point that is clicked carries the channel.
+    """
     colors = palette(theme)
     place = np.arange(len(channels))
     fill = [colors.accent if chosen is None or c == chosen else colors.secondary for c in channels["channel"]]
@@ -114,7 +122,8 @@ def channel_figure(channels: pd.DataFrame, chosen: int | None, theme: str | None
         # As lists: the browser gives rows of plain arrays back as objects.
         customdata=channels[["channel", "low", "high", "sqnr_db"]].to_numpy(object).tolist(),
         hovertemplate="channel %{customdata[0]}<br>%{customdata[1]:.4g} to %{customdata[2]:.4g}"
-        "<br>SQNR %{customdata[3]:.1f} dB<extra></extra>",
+        + ("" if channels["sqnr_db"].isna().all() else "<br>SQNR %{customdata[3]:.1f} dB")
+        + "<extra></extra>",
     )
     far = channels["outlier"].to_numpy(bool)
     if far.any():
@@ -126,7 +135,7 @@ def channel_figure(channels: pd.DataFrame, chosen: int | None, theme: str | None
             customdata=channels.loc[far, ["channel"]].to_numpy(object).tolist(),
             hovertemplate="channel %{customdata[0]}<br>outlier<extra></extra>",
         )
-    styled(figure, theme, 240, "output channel", "weight")
+    styled(figure, theme, 240, across, up)
     every = max(1, -(-len(channels) // 16))
     ticks = {"tickvals": place[::every], "ticktext": [str(c) for c in channels["channel"][::every]]}
     figure.update_xaxes(ticks)

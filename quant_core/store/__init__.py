@@ -2,5 +2,6 @@
 
 from quant_core.store.database import Database, home
 from quant_core.store.store import Store, measurement_key
+from quant_core.store.whole import write_whole
 
-__all__ = ["Database", "Store", "home", "measurement_key"]
+__all__ = ["Database", "Store", "home", "measurement_key", "write_whole"]

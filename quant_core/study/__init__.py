@@ -67,6 +67,7 @@ from quant_core.study.sensitivity import (
     worst_cells,
 )
 from quant_core.study.sessions import keep_plan, load_plans, load_session, new_session_id, save_session
+from quant_core.study.settled import METHODS, Settling, known_settling, top_samples
 from quant_core.study.source import Source
 from quant_core.study.study import Study
 from quant_core.study.uploads import keep_upload
@@ -87,6 +88,7 @@ from quant_core.study.work import (
     LATENCY,
     PRESET,
     SEARCH,
+    SETTLE,
     SWEEP,
     Wish,
     cells_of,
@@ -97,6 +99,7 @@ from quant_core.study.work import (
     preset_wish,
     ranges_wish,
     search_wish,
+    settle_wish,
     sweep_wish,
 )
 
@@ -113,10 +116,12 @@ __all__ = [
     "FAILED",
     "LATENCY",
     "MEASURES",
+    "METHODS",
     "ORDERS",
     "PRESET",
     "RUNNING",
     "SEARCH",
+    "SETTLE",
     "SWEEP",
     "WAITING",
     "Architecture",
@@ -135,6 +140,7 @@ __all__ = [
     "Ranges",
     "Row",
     "Sample",
+    "Settling",
     "Source",
     "Step",
     "Study",
@@ -173,6 +179,7 @@ __all__ = [
     "keep_plan",
     "keep_upload",
     "known_latency",
+    "known_settling",
     "latency_wish",
     "layer_activations",
     "layer_differences",
@@ -197,11 +204,13 @@ __all__ = [
     "scheme_losses",
     "search_wish",
     "sensitivity_table",
+    "settle_wish",
     "smallest_share",
     "stored_bytes",
     "sweep_wish",
     "tensors_of",
     "toggle_lock",
+    "top_samples",
     "tradeoff",
     "weight_codes",
     "weight_histogram",

@@ -18,7 +18,7 @@ from quant_core.stats import Ranges, StreamingHistogram, noise_of
 from quant_core.study.study import Study
 
 BINS = 256
-CLIPPING = ("minmax", "percentile:99.99", "percentile:99.9", "mse")
+CLIPPING = ("minmax", "average", "percentile:99.99", "percentile:99.9", "mse", "octav", "entropy")
 _LAYER_COLUMNS = ["layer", "tensor", "minimum", "maximum", "low", "high"]
 _LAYER_COLUMNS += ["mean", "deviation", "zeros", "clipped", "sqnr_db"]
 _WIDE = Scheme("uint8", "tensor", False, "percentile:99.9")  # the thick part of a bar: 99.9 % of the values
@@ -30,6 +30,9 @@ COMPARED = (
     Scheme("uint8", "tensor", False, "mse"),
     Scheme("int8", "tensor", True),
     Scheme("int8", "tensor", True, "mse"),
+    Scheme("uint8", "tensor", False, "entropy"),
+    Scheme("fp8_e4m3"),
+    Scheme("fp8_e5m2"),
     Scheme("uint4", "tensor", False),
     Scheme("uint4", "tensor", False, "percentile:99.9"),
     Scheme("uint4", "tensor", False, "mse"),
@@ -57,16 +60,16 @@ class ActivationHistogram:
 
 def activation_formats() -> list[str]:
     """The formats that an activation can be quantized to."""
-    return [name for name, number in FORMATS.items() if number.kind == "integer" and number.has_dequantize]
+    return [name for name, number in FORMATS.items() if number.has_dequantize]
 
 
 def activation_scheme(scheme: Scheme | None) -> Scheme:
     """The scheme that is drawn for `scheme`: itself where an activation can have it. A range found at run
-    time is drawn as that of all samples, and where there is no integer scheme, int8's default.
+    time is drawn as that of all samples, and int8's default where an activation cannot have the format.
     """
     default = default_activation_scheme("int8")
     assert default is not None
-    if scheme is None or scheme.number.kind == "float":
+    if scheme is None or not scheme.number.has_dequantize:
         return default
     return replace(scheme, granularity="tensor", range="minmax" if scheme.is_dynamic else scheme.range)
 
@@ -89,7 +92,7 @@ def activation_histogram(ranges: Ranges, layer: Layer, scheme: Scheme) -> Activa
     histogram, number = _histogram(ranges, layer), scheme.number
     low, high = ranges.find(layer.input or "", scheme)
     scale, zero = affine_parameters(low, high, number, scheme.symmetric)
-    codes = np.arange(number.qmin, number.qmax + 1, dtype=np.float64)
+    codes = number.grid().astype(np.float64)
     noise = noise_of(histogram, scheme, low, high)
     edges, counts = histogram.binned(BINS)
     place = int(np.searchsorted(edges, 0.0, "right")) - 1

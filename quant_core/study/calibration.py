@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 from pathlib import Path
 
 from quant_core.data import Dataset
 from quant_core.engine import ENGINE, Progress, calibrate
 from quant_core.graph import Graph
 from quant_core.stats import Ranges
-from quant_core.store import measurement_key
+from quant_core.store import measurement_key, write_whole
 
 
 class KeptRanges:
@@ -43,20 +41,5 @@ class KeptRanges:
         found = self.known()
         if found is None:
             found = self._ranges = calibrate(self._graph, self._data, progress)
-            self._keep(found)
+            write_whole(self.path, found.to_bytes())
         return found
-
-    def _keep(self, ranges: Ranges) -> None:
-        """Write the file whole or not at all: others may read it at any time. A full disk costs only the
-        copy.
-        """
-        with contextlib.suppress(OSError):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.path.parent, suffix=".part")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(ranges.to_bytes())
-                Path(name).replace(self.path)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise

@@ -20,11 +20,12 @@ from quant_core.plan import Plan
 from quant_core.study.budget import BudgetSearch
 from quant_core.study.exports import write_export
 from quant_core.study.latency import measure_latency
+from quant_core.study.settled import measure_settling
 from quant_core.study.source import Source
 from quant_core.study.study import Study
 
 EVALUATE, PRESET, LATENCY, CALIBRATE = "evaluate", "preset", "latency", "calibrate"
-SWEEP, SEARCH, EXPORT = "sweep", "search", "export"
+SWEEP, SEARCH, EXPORT, SETTLE = "sweep", "search", "export", "settle"
 
 # ---- what a window asks for
 
@@ -77,6 +78,11 @@ def ranges_wish(source: Source) -> Wish:
     return Wish(CALIBRATE, {"source": asdict(source)}, urgent=True)
 
 
+def settle_wish(source: Source, layer: str) -> Wish:
+    """See how the range of what enters a layer settles, and whether it holds on held-out samples."""
+    return Wish(SETTLE, {"source": asdict(source), "layer": layer}, urgent=True)
+
+
 def sweep_wish(source: Source, formats: Mapping[str, Sequence[str]]) -> Wish:
     """Measure every cell of a table that is not known: the formats of each part (weights, activations,
     both).
@@ -116,6 +122,13 @@ def _latency(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
 
 def _calibrate(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
     _calibrated(_opened(spec, tick), True, tick)
+    return {}
+
+
+def _settle(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
+    study = _opened(spec, tick)
+    tick(note="")
+    measure_settling(study, study.graph.layer(spec["layer"]), tick)
     return {}
 
 
@@ -161,6 +174,7 @@ _TASKS = {
     PRESET: _evaluate,
     LATENCY: _latency,
     CALIBRATE: _calibrate,
+    SETTLE: _settle,
     SWEEP: _sweep,
     SEARCH: _search,
     EXPORT: _export,

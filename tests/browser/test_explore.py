@@ -30,7 +30,7 @@ def test_a_channel_and_a_format_are_chosen_with_a_click(visit: Visit, settle: Se
         "document.querySelector('[class*=st-key-weights-channel] input').value.endsWith(7)"
     )
     settle()
-    tick(page, page.locator("[data-testid=stDataFrame]").first, 6)
+    tick(page, page.locator("[data-testid=stDataFrame]").first, 14)
     page.wait_for_url("**overlay=int4**")
     settle()
     page.get_by_role("button", name="Use this format for the layer").click()

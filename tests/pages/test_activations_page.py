@@ -46,13 +46,35 @@ def test_the_table_of_formats_is_that_of_the_histogram(run: Run) -> None:
     test = run(PAGE, layer="block3.project")
     study = Study.open("sample:digits-mobile", "sample:digits-mobile")
     expected = scheme_losses(study.ranges, study.graph.layer("block3.project"))
-    clips, table = (frame.value for frame in test.dataframe)
+    clips, table, *_ = (frame.value for frame in test.dataframe)
     assert table["sqnr_db"].tolist() == pytest.approx(expected["sqnr_db"].tolist())
-    assert set(table["symmetric"]) == {"Yes", "No"}
-    assert "Least mean-square error" in set(clips["range"])
+    assert set(table["symmetric"]) == {"Yes", "No", "–"}
+    assert "Least MSE" in set(clips["range"])
     assert list(clips["shown"]).count("In view") == 1
     said = " ".join(c.value for c in test.caption)
     assert f"From {study.calibration_samples} calibration samples; bins of width" in said
+
+
+def test_settling_is_measured_on_request_and_says_what_is_enough(run: Run) -> None:
+    test = run(PAGE, layer="block3.project")
+    next(b for b in test.button if b.label == "Measure").click()
+    test.run()
+    assert not test.exception
+    assert not any(b.label == "Measure" for b in test.button)
+    said = " ".join(c.value for c in (*test.caption, *test.warning))
+    assert "Min-max" in said and "samples" in said
+    assert "On held-out samples the range of calibration gives" in said
+    study = Study.open("sample:digits-mobile", "sample:digits-mobile")
+    top = study.ranges.histograms[study.graph.layer("block3.project").input or ""].extremes.top
+    shown = next(f.value for f in test.dataframe if "largest" in f.value)
+    assert shown["sample"].tolist() == [number for _, number in top]
+
+
+@pytest.mark.parametrize("name", ["fp8_e4m3", "fp8_e5m2"])
+def test_minifloats_are_drawn_on_activations(run: Run, name: str) -> None:
+    test = run(PAGE, layer="block3.project", overlay=name)
+    assert box(test, "Format").value == name
+    assert not any(t.label == "Symmetric" for t in test.toggle)
 
 
 def test_the_overlay_of_the_link_is_drawn_and_kept(run: Run) -> None:

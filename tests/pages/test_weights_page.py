@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from quant_core.formats import Scheme
+from quant_core.formats import FORMATS, Scheme
 from quant_core.plan import Plan
-from quant_core.study import Study, channel_errors, choose_scheme, toggle_lock
+from quant_core.study import Study, channel_errors, choose_scheme, journey, toggle_lock, widest_channel
 
 PAGE = "pages/explore/weights.py"
 LAYER = "block3.project"
@@ -102,7 +102,7 @@ def test_the_table_reads_as_words(run: Run) -> None:
     table = test.dataframe[0].value
     assert set(table["symmetric"]) == {"Yes", "No", "–"}
     assert {"Output channel", "Tensor", "–"} <= set(table["granularity"])
-    assert "Least mean-square error" in set(table["range"])
+    assert "Least MSE" in set(table["range"])
     row = table[table["shown"] == "In view"]
     assert row[["format", "granularity"]].values.tolist() == [["int8", "Output channel"]]
 
@@ -120,3 +120,40 @@ def test_channels_are_sorted_by_what_they_cost(run: Run) -> None:
     assert table["share"].sum() == pytest.approx(100)
     marked = table.loc[table["outlier"] == "Yes", "channel"].tolist()
     assert sorted(marked) == expected.loc[expected["outlier"], "channel"].tolist() != []
+
+
+@pytest.mark.parametrize("name", [n for n in FORMATS if n != "fp32"])
+def test_every_format_is_drawn_with_the_controls_it_has(run: Run, name: str) -> None:
+    test = run(PAGE, layer=LAYER, overlay=name)
+    number = FORMATS[name]
+    labels = {x.label for x in (*test.selectbox, *test.toggle)}
+    assert ("Symmetric" in labels) == number.has_zero_point
+    assert ("Range" in labels) == number.has_range
+    assert ("Table by" in labels) == (number.kind == "codebook")
+    assert ("One scale for each" in labels) == (number.has_granularity and number.kind != "codebook")
+    assert any(number.facts in c.value for c in test.caption)
+    study = Study.open("sample:digits-mobile", "sample:digits-mobile")
+    layer = study.graph.layer(LAYER)
+    assert metric(test, "Levels used").endswith(f"of {number.levels or 1 << number.bits:,}")
+    codes = next(f.value for f in test.dataframe if "bits" in f.value)
+    steps = next(f.value for f in test.dataframe if "step" in f.value)
+    scheme = test.session_state["quantscope"].view.scheme()
+    channel = widest_channel(study, layer)[0]
+    expected = [f"{s.value:.7g}" for s in journey(study, layer, scheme, channel, 0)]
+    assert steps["value"].tolist() == expected
+    assert codes["quantized"][0] == journey(study, layer, scheme, channel, 0)[-2].value
+
+
+def test_a_control_that_does_not_fit_the_next_format_is_replaced(run: Run) -> None:
+    test = run(PAGE, layer=LAYER, overlay="int4")
+    for label, value in (("One scale for each", "group:32"), ("Format", "codebook4")):
+        box(test, label).set_value(value)
+        test.run()
+        assert not test.exception
+    assert test.session_state["quantscope"].view.scheme() == Scheme("codebook4")
+    box(test, "One table for each").set_value("channels:16")
+    test.run()
+    box(test, "Format").set_value("int8")
+    test.run()
+    assert not test.exception
+    assert test.session_state["quantscope"].view.scheme() == Scheme("int8", "channel")
