@@ -104,7 +104,7 @@ def _presets(state: State, study: Study) -> None:
     quality = next(iter(found.values())).metric_name or "Quality"
     number = st.column_config.NumberColumn
     picked = st.dataframe(
-        table,
+        table.dropna(axis="columns", how="all"),  # no labels, no metric
         hide_index=True,
         height="content",
         on_select="rerun",

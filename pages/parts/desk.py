@@ -62,10 +62,12 @@ def search_panel(state: State, study: Study, cells: dict[CellKey, Cell]) -> None
         start = Plan("search", locked, study.graph.file.sha256, study.graph.file.name)
         least = max(5.0, math.ceil(200 * smallest_share(study, start, cells)) / 2)
         most = 60.0 if least < 40 else 100.0
-        st.session_state["budget"] = min(max(state.budget, least), most)
+        # The key changes with the ends: a value that they push is not one that was chosen.
+        key = f"budget-{least}-{most}"
+        budget = st.session_state[key] = min(max(state.budget, least), most)
 
         def choose() -> None:
-            state.budget = st.session_state["budget"]
+            state.budget = st.session_state[key]
             state.save()
 
         st.slider(
@@ -74,13 +76,13 @@ def search_panel(state: State, study: Study, cells: dict[CellKey, Cell]) -> None
             most,
             step=0.5,
             format="%.1f %%",
-            key="budget",
+            key=key,
             on_change=choose,
             help="The weight formats under this size that do least damage on calibration samples, "
             "with and without bias correction. Locked layers are kept. The left end is what the lowest "
             "formats reach, once the cells are measured.",
         )
-        wish = search_wish(state.source, start, st.session_state["budget"] / 100)
+        wish = search_wish(state.source, start, budget / 100)
         job = wish.find(state.id)
         busy = job is not None and job.alive
         if st.button(

@@ -44,8 +44,8 @@ def window() -> Iterator[tuple[State, Study]]:
     """State and study of this window, with the header above the page and what runs below the header.
 
     What is not known of the plan in hand is hollow and asked for; the page runs again when it is measured.
-    The
-    jobs are drawn when the page is complete, so that they include what the page asked for."""
+    The jobs are drawn when the page is complete, so that they include what the page asked for."""
+    st.html(_STYLE)
     line().warm_up()
     state, study = opened()
     seen = live.ended(state)
@@ -57,7 +57,6 @@ def window() -> Iterator[tuple[State, Study]]:
 
 
 def _header(state: State, study: Study) -> None:
-    st.html(_STYLE)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="header"):
         st.html(_chips(state, study), width="content")
         st.button(

@@ -64,15 +64,15 @@ def choose(study: Study, plan: Plan, layers: list[str], part: str, name: str) ->
 
 def smallest_share(study: Study, start: Plan, cells: dict[CellKey, Cell]) -> float:
     """About how small, against the file that was opened, the weights' formats can make it: the bytes that
-    each layer saves in its lowest format, summed, as far as `cells` know them. Layers that are locked in
-    `start` keep what they have.
+    each layer saves in its lowest format, summed; 0 as long as `cells` do not know every layer. Layers that
+    are locked in `start` keep what they have.
     """
     base = study.bytes_at_once(Plan())[0]
     saved: dict[str, int] = {}
     for key, cell in cells.items():
         if key.part == "weights" and not start[key.layer].locked:
             saved[key.layer] = max(saved.get(key.layer, 0), base - cell.bytes)
-    if not saved:
+    if any(layer.name not in saved and not start[layer.name].locked for layer in study.graph.quantizable):
         return 0.0
     return max(0.0, study.bytes_at_once(start)[0] - sum(saved.values())) / study.graph.file.bytes
 
