@@ -6,6 +6,7 @@ import time
 
 import streamlit as st
 
+from pages.parts.columns import columns_menu
 from pages.parts.desk import layer_panel, plot, search_panel
 from pages.parts.header import window
 from pages.parts.live import EVERY
@@ -45,13 +46,13 @@ def main() -> None:
         with left:
             _tools(state, study)
             notice(state)
-            job = sweep_job(state, study, desk_formats())
+            job = sweep_job(state, study, desk_formats(state.view.more))
             every = EVERY if job is not None and job.alive else None
             st.fragment(_matrix, run_every=every)(state, study)
         with right:
             with st.container(border=True):
                 plot(state, study)
-            cells = known_cells(study, desk_cells(study, "weights"))
+            cells = known_cells(study, desk_cells(study, "weights", state.view.more))
             layer_panel(state, study, cells)
             search_panel(state, study, cells)
 
@@ -59,15 +60,16 @@ def main() -> None:
 def _matrix(state: State, study: Study) -> None:
     """The matrix, live while it is measured. A click repaints it first, then the page."""
     part = state.view.part
-    job = sweep_job(state, study, desk_formats())
-    keys = {p: desk_cells(study, p) if study.has_data else [] for p in _PARTS}
+    formats = desk_formats(state.view.more)
+    job = sweep_job(state, study, formats)
+    keys = {p: desk_cells(study, p, state.view.more) if study.has_data else [] for p in _PARTS}
     cells = known_cells(study, [key for p in _PARTS for key in keys[p]])
     total = sum(len(k) for k in keys.values())
-    sweep_status(state, study, desk_formats(), job, total - len(cells), total)
+    sweep_status(state, study, formats, job, total - len(cells), total)
     matrix(
         study,
         state.plan,
-        [(part, name) for name in formats_of(part)],
+        [(part, name) for name in formats_of(part, state.view.more)],
         cells,
         state.layer,
         theme(),
@@ -98,6 +100,7 @@ def _tools(state: State, study: Study) -> None:
             format_func=_PARTS.__getitem__,
             label_visibility="collapsed",
         )
+        columns_menu(state, state.view.part)
         presets_menu(state, study)
         bias_correction(state, study)
     if state.view.part == "activations" and study.calibration is None:

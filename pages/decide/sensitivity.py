@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.parts import text
+from pages.parts.columns import columns_menu
 from pages.parts.header import window
 from pages.parts.links import MIXED_PRECISION, WEIGHTS
 from pages.parts.live import EVERY
@@ -54,8 +55,8 @@ def main() -> None:
 
 
 def _formats(state: State, study: Study) -> Formats:
-    desk = desk_formats()
-    named = {**desk, "both": tuple(f for f in desk["activations"] if f != "int16")}
+    desk = desk_formats(state.view.more)
+    named = {**desk, "both": tuple(f for f in desk_formats()["activations"] if f != "int16")}
     swept = state.view.swept if study.calibration is not None else ("weights",)
     return {part: named[part] for part in _PARTS if part in swept}
 
@@ -92,6 +93,9 @@ def _controls(state: State, study: Study) -> Formats:
             width=190,
             help=_HELP["order"],
         )
+        for part in ("weights", "activations"):
+            if part in view.swept and (part == "weights" or study.calibration is not None):
+                columns_menu(state, part)
     return _formats(state, study)
 
 

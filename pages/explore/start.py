@@ -140,7 +140,7 @@ def _presets(state: State, study: Study) -> None:
 
 def _fragile(state: State, study: Study) -> None:
     """The layers that lose most at 4 bits. A sample's sensitivity is asked for if it was not before."""
-    sweep_job(state, study, desk_formats())
+    sweep_job(state, study, desk_formats(state.view.more))
     known = known_cells(study, desk_cells(study, "weights") if study.has_data else [])
     worst = sorted(
         (c for c in known.values() if (c.key.format, c.key.part) == ("int4", "weights")),

@@ -15,7 +15,7 @@ from pages.parts.opening import calm, opened
 from pages.parts.state import State
 from quant_core.errors import QuantscopeError
 from quant_core.plan import Plan
-from quant_core.study import Evaluation, Latency, Study, desk_cells, forecast_sqnr, line
+from quant_core.study import Evaluation, Latency, Study, forecast_sqnr, line, plan_cells
 
 _STYLE = f"<style>{Path(__file__).with_name('header.css').read_text(encoding='utf-8')}</style>"
 _HELP = {
@@ -132,7 +132,7 @@ def _waiting(state: State, study: Study) -> list[Number]:
     if not study.has_data:
         return [Number(label, text.HOLLOW, "needs data") for label in ("Quality", "Agreement")]
     name = next((m.evaluation.metric_name for m in state.measured.values()), None)
-    cells = known_cells(study, [*desk_cells(study, "weights"), *desk_cells(study, "activations")])
+    cells = known_cells(study, plan_cells(state.plan))
     forecast = forecast_sqnr(state.plan, cells)
     said = "measuring" if forecast is None else f"{text.decibel(forecast)}, predicted"
     return [

@@ -71,8 +71,11 @@ def _panel(state: State, seen: Seen) -> None:
     presets = [job for job in jobs if job.kind == PRESET and job.alive]
     if running or presets:
         with st.container(horizontal=True, vertical_alignment="center", key="dock"):
+            sweeps = [job for job in running if job.kind == SWEEP]
+            first = next((job for job in sweeps if job.started is not None), sweeps[0] if sweeps else None)
             for job in running:
-                _running(job)
+                if job.kind != SWEEP or job is first:
+                    _running(job, len(sweeps) - 1 if job is first else 0)
             if presets:
                 _presets(presets, jobs)
     for job in jobs:
@@ -82,7 +85,8 @@ def _panel(state: State, seen: Seen) -> None:
             _partly(job)
 
 
-def _running(job: Job) -> None:
+def _running(job: Job, waiting: int = 0) -> None:
+    """A bar; `waiting` more of its kind come after it."""
     name, unit = _NAMES[job.kind]
     waits = job.note or "waits for a free worker"
     parts = [f"{name}: {waits}" if job.started is None else name]
@@ -95,6 +99,8 @@ def _running(job: Job) -> None:
         if job.kind == SWEEP and job.done:
             left = job.elapsed / job.done * (job.total - job.done)
             parts.append(f"about {text.span(left)} left")
+    if waiting:
+        parts.append(f"{waiting} more after it")
     with st.container(horizontal=True, vertical_alignment="center", key=f"job-{job.id[:8]}"):
         st.progress(min(1.0, job.done / job.total) if job.total else 0.0, text.name(", ".join(parts)))
         if st.button(

@@ -59,6 +59,7 @@ class View:
     damage_at: str = "int4"  # the format that the error of a layer in FP32 is shown at
     decoder: str = "cast"
     swept: tuple[str, ...] = ("weights", "activations")
+    more: tuple[str, ...] = ()  # further columns of the matrix, as part:format
 
     def scheme(self) -> Scheme:
         """The scheme of the overlay. What is chosen and does not apply to its format is replaced."""

@@ -61,3 +61,5 @@ def sweep_status(
     elif job is not None and job.state == DONE and job.result:
         kept, new = job.result["kept"], job.result["measured"]
         st.caption(f"All {total} cells are measured: {new} in the last run, {kept} were known before.")
+    elif total:
+        st.caption(f"All {total} cells are measured.")

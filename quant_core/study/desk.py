@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -9,7 +10,7 @@ import pandas as pd
 
 from quant_core.engine import Cell, CellKey
 from quant_core.errors import PlanError
-from quant_core.formats import Scheme, sqnr_from_power
+from quant_core.formats import FORMATS, Scheme, get_format, sqnr_from_power
 from quant_core.plan import Plan, Precision, default_activation_scheme, default_scheme
 from quant_core.search import pareto_front
 from quant_core.study.edit import choose_scheme
@@ -20,14 +21,35 @@ WEIGHT_FORMATS = ("fp32", "fp16", "int8", "int4", "int2")
 ACTIVATION_FORMATS = ("fp32", "int16", "int8", "int4")
 
 
-def formats_of(part: str) -> tuple[str, ...]:
-    """The columns of the matrix for `weights` or `activations`."""
-    return WEIGHT_FORMATS if part == "weights" else ACTIVATION_FORMATS
+def formats_of(part: str, more: Sequence[str] = ()) -> tuple[str, ...]:
+    """The columns of the matrix for `weights` or `activations`, widest first; `more` has further ones as
+    `part:format`.
+    """
+    usual = WEIGHT_FORMATS if part == "weights" else ACTIVATION_FORMATS
+    names = {*usual, *(name for name in further_formats(part) if f"{part}:{name}" in more)}
+    order = [*usual, *FORMATS]
+    return tuple(sorted(names, key=lambda name: (-get_format(name).stored_bits, order.index(name))))
 
 
-def desk_formats() -> dict[str, tuple[str, ...]]:
-    """The formats that the desk measures, for each part."""
-    return {part: tuple(f for f in formats_of(part) if f != "fp32") for part in ("weights", "activations")}
+def further_formats(part: str) -> tuple[str, ...]:
+    """The formats that can have a column beside the usual ones."""
+    usual = WEIGHT_FORMATS if part == "weights" else ACTIVATION_FORMATS
+    return tuple(
+        name
+        for name, number in FORMATS.items()
+        if name not in usual
+        and not (
+            number.kind == "integer" and not number.signed
+        )  # a column's own scheme says which sign it has
+        and (part == "weights" or number.has_dequantize)
+    )
+
+
+def desk_formats(more: Sequence[str] = ()) -> dict[str, tuple[str, ...]]:
+    """The formats that the desk measures, for each part; see `formats_of` for `more`."""
+    return {
+        part: tuple(f for f in formats_of(part, more) if f != "fp32") for part in ("weights", "activations")
+    }
 
 
 def column_label(part: str, name: str) -> str:
@@ -44,17 +66,30 @@ def scheme_for(part: str, name: str) -> Scheme | None:
     return default_scheme(name) if part == "weights" else default_activation_scheme(name)
 
 
-def desk_cells(study: Study, part: str) -> list[CellKey]:
+def desk_cells(study: Study, part: str, more: Sequence[str] = ()) -> list[CellKey]:
     """The cells of the matrix of `part`."""
     if part != "weights" and study.calibration is None:
         return []
-    return study.cells([f for f in formats_of(part) if f != "fp32"], (part,))
+    return study.cells(list(desk_formats(more)[part]), (part,))
+
+
+def plan_cells(plan: Plan) -> list[CellKey]:
+    """The cells that a forecast of `plan` takes; schemes that are no column's have none."""
+    return [
+        CellKey(name, column, part)
+        for name, precision in plan.quantized.items()
+        for part in ("weights", "activations")
+        if (column := chosen_column(precision, part)) not in (None, "fp32")
+    ]
 
 
 def chosen_column(precision: Precision, part: str) -> str | None:
-    """The column that `precision` stands in, None where its scheme is none of the columns'."""
+    """The column that `precision` stands in, None where its scheme is not one that a column stands for."""
     scheme = precision.weights if part == "weights" else precision.activations
-    return next((name for name in formats_of(part) if scheme_for(part, name) == scheme), None)
+    if scheme is None:
+        return "fp32"
+    names = (scheme.format.removeprefix("u"), scheme.format)
+    return next((n for n in names if n in FORMATS and scheme_for(part, n) == scheme), None)
 
 
 def choose(study: Study, plan: Plan, layers: list[str], part: str, name: str) -> tuple[Plan, list[str]]:
@@ -149,18 +184,14 @@ class Alternative:
 
 
 def alternatives(study: Study, plan: Plan, layer: str, cells: dict[CellKey, Cell]) -> list[Alternative]:
-    """The measured weight formats below the one that `layer` has in `plan`, from the next lower one down.
+    """The measured weight formats that are smaller than the one `layer` has in `plan`, the next lower first.
 
     Bytes are of files in which only this layer (with those that share its weights) is quantized.
     """
-    columns = list(WEIGHT_FORMATS)
-    chosen = chosen_column(plan[layer], "weights")
-    start = columns.index(chosen) if chosen in columns else 0
-    now = cells.get(CellKey(layer, columns[start], "weights"))
+    now = cells.get(CellKey(layer, chosen_column(plan[layer], "weights") or "", "weights"))
     size = now.bytes if now is not None else study.bytes_of(Plan())
-    found = []
-    for name in columns[start + 1 :]:
-        cell = cells.get(CellKey(layer, name, "weights"))
-        if cell is not None:
-            found.append(Alternative(name, size - cell.bytes, cell.quality.sqnr_db, cell.quality.agreement))
-    return found
+    lower = [c for k, c in cells.items() if (k.layer, k.part) == (layer, "weights") and c.bytes < size]
+    return [
+        Alternative(c.key.format, size - c.bytes, c.quality.sqnr_db, c.quality.agreement)
+        for c in sorted(lower, key=lambda c: -c.bytes)
+    ]

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.parts.state import State
 from quant_core.plan import preset_plan
-from quant_core.study import Source, new_session_id, work
+from quant_core.study import Source, desk_cells, new_session_id, work
 
 Run = Callable[..., AppTest]
 
@@ -130,3 +130,20 @@ def test_a_preset_of_the_desk_is_the_plan_and_can_be_undone(run: Run) -> None:
     next(b for b in test.button if b.label == "Undo").click()
     test.run()
     assert not test.session_state["quantscope"].plan.quantized
+
+
+def test_a_format_that_is_added_gets_a_column_and_its_cells(run: Run) -> None:
+    for page in (DESK, SENSITIVITY):
+        test = run(page, study=kept(SOURCE))
+        box = next(m for m in test.multiselect if m.label == "More formats for weights")
+        assert "nf4" in box.options or "nf4" in str(box.options)
+        box.set_value(["nf4", "mxfp4"])
+        test.run()
+        assert not test.exception
+        state = test.session_state["quantscope"]
+        assert state.view.more == ("weights:nf4", "weights:mxfp4")
+        study = SOURCE.open()
+        keys = desk_cells(study, "weights", state.view.more)
+        assert {"nf4", "mxfp4"} <= {key.format for key in keys}
+        assert len(study.known_cells(keys)) == len(keys)
+        assert "cells are measured" in said(test)

@@ -16,7 +16,10 @@ from quant_core.study import (
     choose,
     chosen_column,
     desk_cells,
+    desk_formats,
     forecast_sqnr,
+    further_formats,
+    plan_cells,
     toggle_lock,
     tradeoff,
     widest_channel,
@@ -110,3 +113,23 @@ def test_the_widest_channel_is_measured_against_the_median(study: Study) -> None
     assert layer.shape is not None
     assert 0 <= channel < layer.shape[layer.axis]
     assert ratio >= 1.0
+
+
+def test_further_columns_are_measured_like_the_usual_ones(study: Study) -> None:
+    more = ("weights:nf4", "weights:ternary", "activations:fp8_e4m3", "weights:no such format")
+    formats = desk_formats(more)
+    assert formats["weights"] == ("fp16", "int8", "int4", "nf4", "int2", "ternary")
+    assert formats["activations"] == ("int16", "int8", "fp8_e4m3", "int4")
+    assert set(desk_formats()["weights"]) < set(formats["weights"])
+    first = study.graph.quantizable[0].name
+    keys = [k for k in desk_cells(study, "weights", more) if k.layer == first]
+    cells = {cell.key: cell for cell in study.sweep(keys)}
+    assert {k.format for k in cells} == set(formats["weights"])
+    plan, refused = choose(study, Plan(), [first], "weights", "nf4")
+    assert not refused
+    assert chosen_column(plan[first], "weights") == "nf4"
+    assert plan_cells(plan) == [CellKey(first, "nf4", "weights")]
+    assert forecast_sqnr(plan, cells) == pytest.approx(cells[plan_cells(plan)[0]].quality.sqnr_db, abs=1e-6)
+    saved = [a.saves for a in alternatives(study, plan, first, cells)]
+    assert saved == sorted(saved) and min(saved) > 0  # in bytes of the file: its tables count
+    assert all(not name.startswith("uint") for name in further_formats("weights"))

@@ -80,6 +80,7 @@ function widths(root, data) {
   root.style.setProperty("--name", `min(240px, ${longest((layer) => `${layer.name} ${layer.kind}`) + 3}ch)`);
   root.style.setProperty("--shape", `calc(${Math.max(5, longest((layer) => layer.shape))}ch + 8px)`);
   root.style.setProperty("--columns", data.columns.length);
+  root.style.setProperty("--cell", `max(56px, ${Math.max(...data.columns.map((column) => column.label.length)) + 3}ch)`);
 }
 
 function fill(row, layer, data) {
