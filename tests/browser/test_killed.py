@@ -34,6 +34,7 @@ def more_cells(page: Page, server: Server, count: int) -> int:
     pytest.fail(f"{found} cells after a minute, not {wanted}")
 
 
+@pytest.mark.slow
 def test_a_worker_then_the_host_then_the_app_is_killed(
     browser: Browser, chromium: str, tmp_path: Path
 ) -> None:

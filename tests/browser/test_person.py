@@ -113,7 +113,9 @@ def a_visit(page: Page, settle: Settle, study: Study, folder: Path) -> tuple[dic
     expect(page.get_by_text(re.compile(r"Sensitivity: \d+ of \d+ cells"))).to_be_visible(timeout=LONG)
     cells_appear(page, 2)
     page.get_by_role("button", name="Cancel").first.click()
-    expect(measure).to_be_visible(timeout=2_500)
+    expect(measure).to_be_visible(
+        timeout=6_000
+    )  # stopped within two seconds; the page follows on a busy machine
     settle()
     stopped = filled(page)
     page.wait_for_timeout(1500)
