@@ -43,10 +43,13 @@ class Scheme:
             fixed = {"granularity": f"group:{number.block}", "range": "minmax"}
         elif number.kind == "codebook":
             _check_granularity(self.granularity, ("tensor", "channel", "channels"))
-            fixed = {"range": self.range if self.range in CODEBOOKS else CODEBOOKS[0]}
+            if self.range not in CODEBOOKS:
+                _check_range(self.range)  # one of another format gives way, a misspelt one does not
+                fixed = {"range": CODEBOOKS[0]}
         else:
             _check_granularity(self.granularity, ("tensor", "channel", "group"))
-            _check_range(self.range)
+            if number.name != "binary" or self.range != "mean":  # the mean magnitude is binary's alone
+                _check_range(self.range)
             if number.name == "binary":
                 fixed = {"range": "mean"}
         if not number.has_zero_point:
@@ -118,7 +121,7 @@ def _check_granularity(text: str, known: tuple[str, ...]) -> None:
 
 def _check_range(text: str) -> None:
     name, _, share = text.partition(":")
-    if text in (*RANGES, "dynamic", "mean"):
+    if text in (*RANGES, "dynamic"):
         return
     if name == "percentile":
         try:

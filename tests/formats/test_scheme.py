@@ -71,6 +71,8 @@ def test_float_schemes_that_store_the_same_are_equal(name: str) -> None:
         ({"format": "int8", "granularity": "tensor:4"}, "'tensor:4'"),
         ({"format": "int8", "granularity": "channels:4"}, "'channels:4'"),
         ({"format": "codebook4", "granularity": "group:32"}, "'group:32'"),
+        ({"format": "codebook4", "range": "kmean"}, "'kmean'"),
+        ({"format": "int8", "range": "mean"}, "'mean'"),
         ({"format": "int8", "range": "max"}, "'max'"),
         ({"format": "int8", "range": "percentile:20"}, "'percentile:20'"),
         ({"format": "int8", "range": "percentile:101"}, "'percentile:101'"),
