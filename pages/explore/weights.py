@@ -10,6 +10,7 @@ from pages.parts.charts import chart
 from pages.parts.codes import codes
 from pages.parts.header import window
 from pages.parts.layers import layer_picker
+from pages.parts.measuring import known_formats
 from pages.parts.notice import notice
 from pages.parts.opening import calm, theme
 from pages.parts.scheme import SHORT_RANGES, plan_button, scheme_controls
@@ -18,7 +19,7 @@ from pages.parts.state import State
 from quant_core.errors import QuantscopeError
 from quant_core.figures import histogram_figure, panels_figure
 from quant_core.formats import Scheme
-from quant_core.study import Study, format_errors, panels, weight_histogram, weight_summary, widest_channel
+from quant_core.study import Study, panels, weight_histogram, weight_summary, widest_channel
 
 
 def main() -> None:
@@ -33,12 +34,10 @@ def main() -> None:
             _channel(study, state)
         try:
             _layer(state, study, scheme)
-            formats = st.container()
+            _formats(state, study, scheme)
             _panels(state, study)
             channels(state, study, scheme)
             codes(state, study, scheme)
-            with formats:  # last: thirty schemes of a large layer take seconds, once
-                _formats(state, study, scheme)
         except QuantscopeError as error:
             calm(error)
 
@@ -113,10 +112,10 @@ def _channel(study: Study, state: State) -> None:
 def _formats(state: State, study: Study, scheme: Scheme) -> None:
     """The error of every format; a row that is clicked becomes the scheme in view."""
     st.subheader("Every format side by side", anchor=False)
-    with st.spinner("Quantizing to every format"):
-        table = format_errors(study, study.graph.layer(state.layer))
+    table, missing = known_formats(state, study)
     scheme_table(state, "weights", table, "formats", scheme)
-    st.caption("Tick a row to draw its grid.")
+    more = f" {missing} more are being measured." if missing else ""
+    st.caption(f"Tick a row to draw its grid.{more}")
 
 
 def _panels(state: State, study: Study) -> None:

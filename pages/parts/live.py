@@ -14,6 +14,8 @@ from quant_core.study import (
     EVALUATE,
     EXPORT,
     FAILED,
+    FORMATS,
+    INTEGERS,
     LATENCY,
     PRESET,
     SEARCH,
@@ -30,11 +32,13 @@ _NAMES = {
     EXPORT: ("Export", "samples"),
     CALIBRATE: ("Calibration", "samples"),
     SETTLE: ("Enough samples?", "samples"),
+    FORMATS: ("Every format", "formats"),
+    INTEGERS: ("Integer arithmetic", "samples"),
     EVALUATE: ("Measuring the plan", "samples"),
     LATENCY: ("Timing the plan", "runs"),
     PRESET: ("Presets", "samples"),
 }
-_QUIET = (EVALUATE, LATENCY)  # the header shows that these run
+_QUIET = (EVALUATE, LATENCY, INTEGERS)  # header or page show that these run
 
 Seen = frozenset[tuple[str, str]]
 

@@ -6,9 +6,13 @@ runs the page again when one is done."""
 from __future__ import annotations
 
 import time
+from itertools import accumulate
+
+import pandas as pd
 
 from pages.parts.state import State
 from quant_core.errors import QuantscopeError
+from quant_core.formats import Scheme
 from quant_core.plan import PRESETS, Plan, preset_plan
 from quant_core.study import (
     CANCELLED,
@@ -17,19 +21,28 @@ from quant_core.study import (
     Cell,
     CellKey,
     Evaluation,
+    Integers,
     Job,
     Latency,
     Ranges,
     Study,
     Wish,
     evaluation_wish,
+    format_errors,
+    formats_wish,
+    integers_wish,
+    known_integers,
     known_latency,
     latency_wish,
     line,
+    measure_formats,
     preset_wish,
     ranges_wish,
+    seconds,
+    unmeasured_formats,
 )
 
+_AT_ONCE = 0.4  # seconds of work that a page does itself
 _SETTLED = 10.0  # seconds after which a job that left nothing behind is asked again
 
 
@@ -83,6 +96,32 @@ def known_ranges(state: State, study: Study) -> Ranges | None:
         return study.ranges
     _ask(wish, state, job)
     return None
+
+
+def known_formats(state: State, study: Study) -> tuple[pd.DataFrame, int]:
+    """The weights of the selected layer in every format, and how many formats are still to be measured. What
+    is quick is measured here; what would hold up the page is asked for.
+    """
+    layer = study.graph.layer(state.layer)
+    wish = formats_wish(state.source, state.layer)
+    job = wish.find(state.id)
+    missing = unmeasured_formats(study, layer)
+    spent = accumulate(seconds(layer, scheme) for scheme in missing)
+    quick = tuple(scheme for scheme, total in zip(missing, spent, strict=True) if total < _AT_ONCE)
+    measure_formats(study, layer, quick)
+    if len(quick) < len(missing):
+        _ask(wish, state, job)
+    return format_errors(study, layer), len(missing) - len(quick)
+
+
+def known_arithmetic(state: State, study: Study, weights: Scheme) -> Integers | None:
+    """The selected layer in integers if it was computed; otherwise it is asked for."""
+    wish = integers_wish(state.source, state.layer, weights)
+    job = wish.find(state.id)
+    found = known_integers(study, study.graph.layer(state.layer), weights)
+    if found is None:
+        _ask(wish, state, job)
+    return found
 
 
 def known_presets(state: State, study: Study, ask: bool) -> dict[str, Evaluation]:

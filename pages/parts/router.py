@@ -6,6 +6,7 @@ import streamlit as st
 
 from pages.parts.links import (
     ACTIVATIONS,
+    ARITHMETIC,
     COMPARE,
     EXPORT,
     MIXED_PRECISION,
@@ -31,6 +32,9 @@ SECTIONS = {
         st.Page(MODEL, title="Model", icon=":material/account_tree:"),
         st.Page(WEIGHTS, title="Weights", icon=":material/bar_chart:"),
         st.Page(ACTIVATIONS, title="Activations", icon=":material/show_chart:"),
+        st.Page(
+            ARITHMETIC, title="Integer arithmetic", icon=":material/calculate:", url_path="integer-arithmetic"
+        ),
     ],
     "Decide": [
         st.Page(SENSITIVITY, title="Sensitivity", icon=":material/thermostat:"),

@@ -50,6 +50,8 @@ class View:
     range: str = "minmax"
     channel: int | None = None
     position: int = 0  # the weight of the channel whose journey is shown
+    row: int | None = None  # the output whose integer sum is shown; None: the middle one
+    integers: int = 0  # how weights are quantized there, of INTEGER_WEIGHTS
     measure: str = "sqnr_db"
     order: str = "model"
     folded: bool | None = None  # repeated blocks; None: where the graph is large
@@ -137,7 +139,7 @@ class State:
     def _show(self, layer: str) -> None:
         if layer != self.layer:
             self.layer, self.notice = layer, ""
-            self.view = replace(self.view, channel=None, position=0)
+            self.view = replace(self.view, channel=None, position=0, row=None)
 
     def look(self, **changes: Any) -> None:
         """Change how pages show things."""

@@ -3,6 +3,8 @@
 from quant_core.engine.calibrate import calibrate, with_outputs
 from quant_core.engine.compare import Comparison, compare, latency_ratio, latency_ratios
 from quant_core.engine.evaluate import Progress, Reference, evaluate
+from quant_core.engine.integer_form import Form, Operands, integer_form, integer_model
+from quant_core.engine.integers import UINT8, IntegerCounts, Traced, trace_integers
 from quant_core.engine.run import (
     BATCH,
     Pulse,
@@ -22,14 +24,19 @@ __all__ = [
     "BATCH",
     "ENGINE",
     "EXECUTIONS",
+    "UINT8",
     "Cell",
     "CellKey",
     "Comparison",
     "Failed",
+    "Form",
+    "IntegerCounts",
+    "Operands",
     "Progress",
     "Pulse",
     "Reference",
     "Settled",
+    "Traced",
     "batch_size",
     "calibrate",
     "cell_plan",
@@ -38,6 +45,8 @@ __all__ = [
     "evaluate",
     "fill_up",
     "fixed_batch",
+    "integer_form",
+    "integer_model",
     "latency_ratio",
     "latency_ratios",
     "make_session",
@@ -46,5 +55,6 @@ __all__ = [
     "run_whole",
     "settle",
     "sweep",
+    "trace_integers",
     "with_outputs",
 ]

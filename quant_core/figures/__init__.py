@@ -3,6 +3,7 @@
 from quant_core.figures.activations import activation_figure, layer_ranges_figure, settling_figure
 from quant_core.figures.architecture import Box, graph_figure, graph_option, value_color
 from quant_core.figures.compare import shares_figure
+from quant_core.figures.integers import accumulator_figure
 from quant_core.figures.layered import Layout, layered
 from quant_core.figures.palette import (
     DAMAGE_DB,
@@ -24,6 +25,7 @@ __all__ = [
     "Figure",
     "Layout",
     "Palette",
+    "accumulator_figure",
     "activation_figure",
     "bytes_figure",
     "channel_figure",

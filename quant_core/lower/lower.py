@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -20,15 +21,18 @@ from quant_core.lower.weights import stored_opset, write_weights
 from quant_core.plan import Plan, Precision, check_plan
 
 FindRange = Callable[[str, Scheme], tuple[float, float]]
+CACHED = 512 << 20  # bytes of codes
 Corrections = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass
 class WeightCache:
-    """Quantized weights, computed once per (tensor, scheme) and kept while the graph is open."""
+    """Quantized weights, computed once per (tensor, scheme) and kept up to `CACHED` bytes; what was not used
+    for longest goes first.
+    """
 
     graph: Graph
-    kept: dict[tuple[str, int, Scheme], QuantizedTensor] = field(default_factory=dict)
+    kept: OrderedDict[tuple[str, int, Scheme], QuantizedTensor] = field(default_factory=OrderedDict)
 
     def get(self, layer: Layer, scheme: Scheme) -> QuantizedTensor:
         """The weights of `layer` quantized by `scheme`. PlanError names the layer where that fails."""
@@ -40,6 +44,9 @@ class WeightCache:
                 raise PlanError(
                     f"layer '{layer.name}' cannot be quantized: {error.what}", error.remedy
                 ) from error
+            while len(self.kept) > 1 and sum(t.codes.nbytes for t in self.kept.values()) > CACHED:
+                self.kept.popitem(last=False)
+        self.kept.move_to_end(key)
         return self.kept[key]
 
 

@@ -1,6 +1,4 @@
-"""What the Weights page shows of one layer: its histogram with the grid of a scheme, and the error of each
-format.
-"""
+"""What the Weights page shows of one layer: its histogram with the grid of a scheme, and its channels."""
 
 from __future__ import annotations
 
@@ -10,48 +8,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quant_core.formats import Format, QuantizedTensor, Scheme, from_rows, sqnr_db, sqnr_from_power, to_rows
+from quant_core.formats import (
+    Format,
+    QuantizedTensor,
+    Scheme,
+    from_rows,
+    quantize_tensor,
+    sqnr_db,
+    sqnr_from_power,
+    to_rows,
+)
 from quant_core.graph import Layer
 from quant_core.study.study import Study
 
 BINS = 200
 _PER_BIN = 4  # few weights get few bins
-COMPARED = (
-    Scheme("fp16"),
-    Scheme("bf16"),
-    Scheme("int16", "channel"),
-    Scheme("fp8_e4m3", "channel"),
-    Scheme("fp8_e5m2", "channel"),
-    Scheme("mxfp8"),
-    Scheme("mxint8"),
-    Scheme("int8", "tensor"),
-    Scheme("int8", "channel"),
-    Scheme("int8", "channel", False, "mse"),
-    Scheme("codebook8", "tensor"),
-    Scheme("int6", "channel", False, "mse"),
-    Scheme("fp6_e2m3", "channel"),
-    Scheme("codebook6", "tensor"),
-    Scheme("int4", "tensor", True, "mse"),
-    Scheme("int4", "channel", True, "minmax"),
-    Scheme("int4", "channel", True, "mse"),
-    Scheme("int4", "channel", False, "mse"),
-    Scheme("int4", "group:32", True, "mse"),
-    Scheme("int4", "group:32", False, "mse"),
-    Scheme("nf4", "group:64"),
-    Scheme("fp4_e2m1", "channel", True, "mse"),
-    Scheme("mxfp4"),
-    Scheme("nvfp4"),
-    Scheme("codebook4", "tensor"),
-    Scheme("codebook4", "channels:16"),
-    Scheme("int3", "channel", False, "mse"),
-    Scheme("int3", "group:32", False, "mse"),
-    Scheme("codebook3", "tensor"),
-    Scheme("int2", "channel", False, "mse"),
-    Scheme("int2", "group:32", False, "mse"),
-    Scheme("codebook2", "tensor"),
-    Scheme("ternary", "channel", True, "mse"),
-    Scheme("binary", "channel"),
-)
 PANELS = (
     Scheme("int8", "channel", True, "minmax"),
     Scheme("int4", "channel", True, "minmax"),
@@ -93,23 +64,28 @@ def weight_histogram(
 
     Where several scales are in view the axis is in steps, since each has a grid of its own.
     """
-    weights, tensor = study.graph.weights(layer), study.quantized(layer, scheme)
-    decoded = tensor.decode()
+    return histogram_of(study.graph.weights(layer), study.quantized(layer, scheme), layer.axis, channel)
+
+
+def histogram_of(
+    weights: NDArray[np.float32], tensor: QuantizedTensor, axis: int, channel: int | None
+) -> WeightHistogram:
+    """As `weight_histogram`, of `weights` with output channels on `axis`, quantized as `tensor`."""
     shown, approximated = (
-        x if channel is None else np.take(x, channel, axis=layer.axis) for x in (weights, decoded)
+        x if channel is None else np.take(x, channel, axis=axis) for x in (weights, tensor.decode())
     )
     error, worst = sqnr_db(shown, approximated), float(np.abs(approximated - shown).max(initial=0.0))
     squared = np.square(approximated.astype(np.float64) - shown)
     row = _row(tensor, channel)
     steps = row is None and tensor.table is None and tensor.scale is not None
-    axis = shown.astype(np.float64)
+    places = shown.astype(np.float64)
     if steps:
-        axis = _steps(weights, tensor)
-        axis = axis if channel is None else np.take(axis, channel, axis=layer.axis)
-    edges = np.histogram_bin_edges(axis, _bins(axis.size))
-    counts, _ = np.histogram(axis, edges)
-    noise, _ = np.histogram(axis, edges, weights=squared)
-    grid = _grid(tensor, row) if row is not None else _codes_grid(scheme.number) if steps else None
+        places = _steps(weights, tensor)
+        places = places if channel is None else np.take(places, channel, axis=axis)
+    edges = np.histogram_bin_edges(places, _bins(places.size))
+    counts, _ = np.histogram(places, edges)
+    noise, _ = np.histogram(places, edges, weights=squared)
+    grid = _grid(tensor, row) if row is not None else _codes_grid(tensor.scheme.number) if steps else None
     return WeightHistogram(
         edges,
         counts,
@@ -117,7 +93,7 @@ def weight_histogram(
         grid,
         None if grid is None else float(grid[0]),
         None if grid is None else float(grid[-1]),
-        _outside(weights, tensor, layer, channel),
+        _outside(weights, tensor, axis, channel),
         error,
         worst,
         noise / max(float(squared.sum()), np.finfo(np.float64).tiny),
@@ -147,14 +123,12 @@ def _codes_grid(number: Format) -> NDArray[np.float64]:
     return number.grid().astype(np.float64)
 
 
-def _outside(
-    weights: NDArray[np.float32], tensor: QuantizedTensor, layer: Layer, channel: int | None
-) -> float:
+def _outside(weights: NDArray[np.float32], tensor: QuantizedTensor, axis: int, channel: int | None) -> float:
     """The share of the weights in view that lie beyond the first and last code."""
     if tensor.scale is None:
         return 0.0
     number, steps = tensor.scheme.number, _steps(weights, tensor)
-    steps = steps if channel is None else np.take(steps, channel, axis=layer.axis)
+    steps = steps if channel is None else np.take(steps, channel, axis=axis)
     if number.kind == "integer":
         steps = np.rint(steps)
         return float(np.mean((steps < number.qmin) | (steps > number.qmax)))
@@ -172,31 +146,6 @@ def _steps(weights: NDArray[np.float32], tensor: QuantizedTensor) -> NDArray[np.
     scale = np.where(tensor.scale > 0, tensor.scale, 1.0).astype(np.float64)  # a block may underflow to 0
     steps = rows / scale[:, None] + tensor.zero_point[:, None]
     return np.asarray(from_rows(steps, tensor.layout), np.float64)
-
-
-def format_errors(study: Study, layer: Layer) -> pd.DataFrame:
-    """The weights of `layer` in each of the compared schemes.
-
-    Columns: format, granularity, symmetric, range, bits_per_weight (scales and zero points included), bytes,
-    sqnr_db, worst_error."""
-    weights = study.graph.weights(layer)
-    rows = []
-    for scheme in COMPARED:
-        tensor = study.quantized(layer, scheme)
-        decoded = tensor.decode()
-        rows.append(
-            {
-                **scheme.to_json(),
-                "granularity": scheme.granularity if scheme.number.block else tensor.layout.granularity,
-                "bits_per_weight": tensor.bits_per_weight,
-                "bytes": int(-(-tensor.bits // 8)),
-                "sqnr_db": sqnr_db(weights, decoded),
-                "worst_error": float(np.abs(decoded - weights).max(initial=0.0)),
-            }
-        )
-    table = pd.DataFrame(rows)
-    # Where a channel is too small for groups, two schemes are one.
-    return table.drop_duplicates(["format", "granularity", "symmetric", "range"], ignore_index=True)
 
 
 def weight_summary(study: Study, layer: Layer) -> dict[str, float]:
@@ -265,5 +214,8 @@ class Panel:
 
 
 def panels(study: Study, layer: Layer, channel: int) -> list[Panel]:
-    """A channel of `layer` under several formats, from many levels to few."""
-    return [Panel(scheme, weight_histogram(study, layer, scheme, channel)) for scheme in PANELS]
+    """A channel of `layer` under several formats, from many levels to few. Each has scales or tables of its
+    own for each channel, so that the others need not be quantized.
+    """
+    weights = _channels(study.graph.weights(layer), layer)[[channel]]
+    return [Panel(s, histogram_of(weights, quantize_tensor(weights, 0, s), 0, 0)) for s in PANELS]

@@ -15,17 +15,21 @@ from typing import Any
 from quant_core.data import Dataset
 from quant_core.engine import CellKey
 from quant_core.errors import QuantscopeError
+from quant_core.formats import Scheme
 from quant_core.jobs import Job, Line, Tick
 from quant_core.plan import Plan
 from quant_core.study.budget import BudgetSearch
 from quant_core.study.exports import write_export
+from quant_core.study.formats import measure_formats, unmeasured_formats
+from quant_core.study.integers import measure_integers
 from quant_core.study.latency import measure_latency
 from quant_core.study.settled import measure_settling
 from quant_core.study.source import Source
 from quant_core.study.study import Study
 
 EVALUATE, PRESET, LATENCY, CALIBRATE = "evaluate", "preset", "latency", "calibrate"
-SWEEP, SEARCH, EXPORT, SETTLE = "sweep", "search", "export", "settle"
+SWEEP, SEARCH, EXPORT, SETTLE, INTEGERS = "sweep", "search", "export", "settle", "integers"
+FORMATS = "formats"
 
 # ---- what a window asks for
 
@@ -83,6 +87,17 @@ def settle_wish(source: Source, layer: str) -> Wish:
     return Wish(SETTLE, {"source": asdict(source), "layer": layer}, urgent=True)
 
 
+def formats_wish(source: Source, layer: str) -> Wish:
+    """Quantize the weights of a layer to every format that is compared."""
+    return Wish(FORMATS, {"source": asdict(source), "layer": layer}, urgent=True)
+
+
+def integers_wish(source: Source, layer: str, weights: Scheme) -> Wish:
+    """Compute a layer in integers, with its weights as the scheme says, and hold it against ONNX Runtime."""
+    spec = {"source": asdict(source), "layer": layer, "weights": weights.to_json()}
+    return Wish(INTEGERS, spec, urgent=True)
+
+
 def sweep_wish(source: Source, formats: Mapping[str, Sequence[str]]) -> Wish:
     """Measure every cell of a table that is not known: the formats of each part (weights, activations,
     both).
@@ -132,6 +147,22 @@ def _settle(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
     return {}
 
 
+def _formats(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
+    study = _opened(spec, tick)
+    layer = study.graph.layer(spec["layer"])
+    tick(note="")
+    measure_formats(study, layer, unmeasured_formats(study, layer), tick)
+    return {}
+
+
+def _integers(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
+    study = _opened(spec, tick)
+    _calibrated(study, True, tick)
+    tick(note="")
+    measure_integers(study, study.graph.layer(spec["layer"]), Scheme.from_json(spec["weights"]), tick)
+    return {}
+
+
 def _sweep(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
     study = _opened(spec, tick)
     keys = cells_of(study, spec["formats"])
@@ -175,6 +206,8 @@ _TASKS = {
     LATENCY: _latency,
     CALIBRATE: _calibrate,
     SETTLE: _settle,
+    INTEGERS: _integers,
+    FORMATS: _formats,
     SWEEP: _sweep,
     SEARCH: _search,
     EXPORT: _export,
