@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from quant_core.plan import preset_plan
-from quant_core.study import Study, load_session
+from quant_core.plan import PRESETS, preset_plan
+from quant_core.study import DEFAULT, Study, desk_cells, load_session
+from tests.conftest import HOME
 
 ROUTER = "pages/parts/router.py"
 WEIGHTS = "pages/explore/weights.py"
 
 Run = Callable[..., AppTest]
+
+
+@pytest.fixture(scope="module")
+def visited(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which the default sample's presets and sensitivity were measured, as Start asks for it."""
+    folder = tmp_path_factory.mktemp("visited")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(HOME, str(folder))
+        study = Study.open(f"sample:{DEFAULT}", f"sample:{DEFAULT}")
+        for name in PRESETS:
+            study.evaluate(preset_plan(study.graph, name))
+        for part in ("weights", "activations"):
+            list(study.sweep(desk_cells(study, part)))
+    return folder
+
+
+@pytest.fixture
+def home(visited: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of `visited` for each test: only sessions and jobs are fresh."""
+    folder = tmp_path / "home"
+    shutil.copytree(visited, folder)
+    monkeypatch.setenv(HOME, str(folder))
+    return folder
 
 
 def test_start_shows_what_every_preset_costs(run: Run) -> None:
