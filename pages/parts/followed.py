@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -48,7 +49,8 @@ def _pick(state: State, known: Integers) -> tuple[int, int]:
     """Which output of the first calibration sample."""
     last, channels = known.rows - 1, known.form.channels
     channel = min(state.view.channel or 0, channels - 1)
-    row = last // 2 if state.view.row is None else min(state.view.row, last)
+    largest = int(np.abs(known.first_output[:, channel]).argmax())
+    row = largest if state.view.row is None else min(state.view.row, last)
     # The keys change with the ends: a field that keeps its key keeps what its old ends made of its value.
     row_key, channel_key = f"integers-row-{state.layer}", f"integers-channel-{state.layer}"
     st.session_state[row_key], st.session_state[channel_key] = row, channel

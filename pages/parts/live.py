@@ -64,12 +64,15 @@ def take_results(state: State) -> None:
 def panel(state: State, seen: Seen) -> None:
     """Draw the jobs of this window, and look again while one is alive. The page runs again when one ends."""
     alive = any(job.alive for job in line().jobs(state.id))
-    st.fragment(_panel, run_every=EVERY if alive else None)(state, seen)
+    st.fragment(_panel, run_every=EVERY if alive else None)(state, seen, alive)
 
 
-def _panel(state: State, seen: Seen) -> None:
+def _panel(state: State, seen: Seen, watched: bool) -> None:
+    """Buttons in here carry out callbacks: what a click returns would be lost where the page runs again
+    first.
+    """
     jobs = line().jobs(state.id)
-    if _ended(jobs) - seen:
+    if _ended(jobs) - seen or (not watched and any(job.alive for job in jobs)):
         st.rerun()
     running = [job for job in jobs if job.alive and job.kind not in (*_QUIET, PRESET)]
     presets = [job for job in jobs if job.kind == PRESET and job.alive]
@@ -107,24 +110,27 @@ def _running(job: Job, waiting: int = 0) -> None:
         parts.append(f"{waiting} more after it")
     with st.container(horizontal=True, vertical_alignment="center", key=f"job-{job.id[:8]}"):
         st.progress(min(1.0, job.done / job.total) if job.total else 0.0, text.name(", ".join(parts)))
-        if st.button(
+        st.button(
             "Cancel",
             icon=":material/stop:",
             key=f"cancel-{job.id}",
             help="Stop this. What is measured stays.",
-        ):
-            line().cancel(job)
-            st.rerun()
+            on_click=line().cancel,
+            args=(job,),
+        )
 
 
 def _presets(waiting: list[Job], jobs: list[Job]) -> None:
     total = sum(job.kind == PRESET for job in jobs)
     with st.container(horizontal=True, vertical_alignment="center", key="job-presets"):
         st.progress(1 - len(waiting) / total, f"Presets: {total - len(waiting)} of {total} measured")
-        if st.button("Cancel", icon=":material/stop:", key="cancel-presets", help="Stop measuring presets."):
-            for job in waiting:
-                line().cancel(job)
-            st.rerun()
+        st.button(
+            "Cancel",
+            icon=":material/stop:",
+            key="cancel-presets",
+            help="Stop measuring presets.",
+            on_click=lambda: [line().cancel(job) for job in waiting],
+        )
 
 
 def _failed(job: Job) -> None:
@@ -147,12 +153,16 @@ def _partly(job: Job) -> None:
 
 
 def _try_again(job: Job) -> None:
-    if st.button("Try again", icon=":material/refresh:", key=f"again-{job.id}"):
-        line().again(job)
-        st.rerun()
-    if st.button("Dismiss", icon=":material/close:", key=f"dismiss-{job.id}", type="tertiary"):
-        line().dismiss(job)
-        st.rerun()
+    again, dismiss = line().again, line().dismiss
+    st.button("Try again", icon=":material/refresh:", key=f"again-{job.id}", on_click=again, args=(job,))
+    st.button(
+        "Dismiss",
+        icon=":material/close:",
+        key=f"dismiss-{job.id}",
+        type="tertiary",
+        on_click=dismiss,
+        args=(job,),
+    )
 
 
 def _ended(jobs: list[Job]) -> Seen:

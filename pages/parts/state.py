@@ -50,7 +50,7 @@ class View:
     range: str = "minmax"
     channel: int | None = None
     position: int = 0  # the weight of the channel whose journey is shown
-    row: int | None = None  # the output whose integer sum is shown; None: the middle one
+    row: int | None = None  # the output whose integer sum is shown; None: the largest
     integers: int = 0  # how weights are quantized there, of INTEGER_WEIGHTS
     measure: str = "sqnr_db"
     order: str = "model"

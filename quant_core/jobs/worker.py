@@ -65,6 +65,16 @@ def perform(task: Task, spec: dict[str, Any], job: str, attempt: str) -> None:
         board.finish(job, attempt, FAILED, str(error))
     except MemoryError:
         board.finish(job, attempt, FAILED, "The memory of the worker is used up; fewer samples need less.")
+    except OSError as error:
+        log.exception("job %s failed", job)
+        where = f"'{error.filename}'" if error.filename else "A file"
+        why = error.strerror or type(error).__name__
+        board.finish(
+            job,
+            attempt,
+            FAILED,
+            f"{where} cannot be used ({why}); free the disk or the folder of the data, then try again.",
+        )
     except Exception as error:
         log.exception("job %s failed", job)
         kind = type(error).__name__

@@ -84,6 +84,7 @@ PAGES = {
     "/model": "Model",
     "/weights": "Weights",
     "/activations": "Activations",
+    "/integer-arithmetic": "Integer arithmetic",
     "/sensitivity": "Sensitivity",
     "/mixed-precision": "Mixed precision",
     "/compare": "Compare",
