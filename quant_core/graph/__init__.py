@@ -3,7 +3,7 @@
 from quant_core.graph.blocks import fold, repeated_blocks
 from quant_core.graph.cut import Segment, cut_segments, stretch, suffix
 from quant_core.graph.describe import Port, count_parameters, inputs_of, outputs_of
-from quant_core.graph.file import ModelFile, read_model
+from quant_core.graph.file import ModelFile, read_model, runnable
 from quant_core.graph.graph import Graph
 from quant_core.graph.layers import Layer, Reason, weight_chain
 from quant_core.graph.nodes import INPUT, OUTPUT, Node, Part, edges_between, graph_nodes, merge_small
@@ -32,6 +32,7 @@ __all__ = [
     "raise_opset",
     "read_model",
     "repeated_blocks",
+    "runnable",
     "stretch",
     "suffix",
     "weight_chain",

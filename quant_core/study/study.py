@@ -24,7 +24,7 @@ from quant_core.engine import (
 )
 from quant_core.errors import DataError, FormatError, ModelError
 from quant_core.formats import QuantizedTensor, Scheme, get_format
-from quant_core.graph import Graph, Layer, inputs_of, opset_of, read_model
+from quant_core.graph import Graph, Layer, inputs_of, opset_of, read_model, runnable
 from quant_core.lower import WeightCache
 from quant_core.plan import PARTS, Plan
 from quant_core.prepare import Step, prepare
@@ -45,7 +45,7 @@ class Study:
         self.graph, self.steps, self.store = graph, steps, store
         self._data = data
         self.cache = WeightCache(graph)
-        self.reference = Reference(graph.file.path)
+        self.reference = Reference(runnable(graph.file))
         self.keys = Keys(graph, self.calibration)
         self._applicable: dict[tuple[tuple[str, ...], tuple[str, ...]], list[CellKey]] = {}
         self._found: dict[tuple[str, str], dict[CellKey, Cell]] = {}
