@@ -43,10 +43,10 @@ class Graph:
         return self._by_name[name]
 
     def weights(self, layer: Layer) -> NDArray[np.float32]:
-        """The stored weights of `layer`, in the shape `layer.shape`."""
+        """The stored weights of `layer` as float32, in the shape `layer.shape`."""
         tensor = self.model.graph.initializers[layer.tensor or ""].const_value
         assert tensor is not None
-        return np.asarray(tensor.numpy())
+        return np.asarray(tensor.numpy(), np.float32).reshape(layer.shape or ())
 
     def at_opset(self, opset: int) -> ir.Model:
         """A copy of the model at `opset` or above, free to be changed. The conversion is done once."""

@@ -25,6 +25,9 @@ def make_lean(model: ir.Model, keep: Iterable[str]) -> None:
     graph = model.graph
     ports = {id(v) for v in (*graph.inputs, *graph.outputs)}
     taken = {v.name for v in (*graph.inputs, *graph.outputs)}
+    for body in model.graphs():
+        if body is not graph:  # what a body calls its own must not hide a tensor of the graph around it
+            taken |= {v.name for v in (*body.inputs, *body.initializers.values())}
     kept = set(keep)
     names = (n for n in _short_names() if n not in taken)
     for name, value in list(graph.initializers.items()):

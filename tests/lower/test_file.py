@@ -172,10 +172,10 @@ def test_lowering_leaves_the_graph_as_it_was(tmp_path: Path) -> None:
     assert to_bytes(graph.model) == before
 
 
-def test_a_layer_that_cannot_be_quantized_is_named(tmp_path: Path) -> None:
+def test_a_precision_that_a_layer_cannot_take_is_named(tmp_path: Path) -> None:
     graph = graph_of(branching(), tmp_path)
-    with pytest.raises(PlanError, match=r"'inside'.*body"):
-        content(graph, Plan("bad", {"inside": Precision(Scheme("int8"))}))
+    with pytest.raises(PlanError, match=r"'inside'.*body of an If"):
+        content(graph, Plan("bad", {"inside": Precision(Scheme("int8"), Scheme("uint8", "tensor", False))}))
 
 
 def test_weights_that_are_not_finite_name_their_layer(tmp_path: Path) -> None:
