@@ -60,7 +60,7 @@ def _between(graph: Graph, entry: tuple[str, ...], leave: tuple[str, ...]) -> Gr
     part.opset_imports.update(model.graph.opset_imports)
     for value in (*part.inputs, *part.outputs):
         value.type = value.type or ir.TensorType(ir.DataType.FLOAT)
-    return Graph(graph.file, ir.Model(part, ir_version=model.ir_version))
+    return Graph(graph.file, ir.Model(part, ir_version=model.ir_version), lambda: graph.refused)
 
 
 def _alive_after(model: ir.Model, nodes: list[ir.Node]) -> list[tuple[str, ...]]:

@@ -79,7 +79,7 @@ def lower(
             add_to_bias(builder, node, layer, corrections[name])
         if precision.activations is not None:
             _quantize_input(builder, node, layer, precision, entered, find_range)
-    make_lean(model, (layer.node for layer in graph.layers))
+    make_lean(model, (layer.node for layer in graph.layers), graph.refused)
     return model
 
 

@@ -78,13 +78,15 @@ class _Work:
     def __init__(self, model: ir.Model, samples: Batch | None) -> None:
         self.model = model
         self.steps: list[Step] = []
-        self._feeds, self._expected = _first_that_runs(model, samples)
+        self._spare: ir.Model | None = None
+        self._feeds, self._expected = first_that_runs(model, samples)
 
     def attempt(self, name: str, change: _Change, moves: bool = False) -> None:
         """Take the step `change` if the outputs stay. One that only `moves` what is stored is also kept where
         the model does not run."""
+        spare, self._spare = self._spare or self.model.clone(), None
         try:
-            candidate, done = change(self.model.clone())
+            candidate, done = change(spare)
         except ModelError as error:
             self._undo(name, error.what)
             return
@@ -92,6 +94,7 @@ class _Work:
             self._undo(name, f"it failed ({type(error).__name__})")
             return
         if not done:
+            self._spare = candidate  # as it was: the next step can have it
             return
         if self._expected is None:
             if moves:
@@ -100,7 +103,7 @@ class _Work:
             else:
                 self._undo(name, f"{done}, which is not proven: the model did not run; give it data")
             return
-        actual = _outputs(candidate, self._feeds)
+        actual = outputs_of_run(candidate, self._feeds)
         proof = -200.0 if actual is None else worst_sqnr(self._expected, actual)
         if proof < PROOF_DB:
             moved = "the model no longer runs" if actual is None else f"outputs moved to {proof:.0f} dB"
@@ -154,10 +157,10 @@ def generate_inputs(inputs: tuple[Port, ...], seed: int = 0, length: int = _LENG
     return feeds
 
 
-def _first_that_runs(model: ir.Model, samples: Batch | None) -> tuple[Batch, Outputs | None]:
+def first_that_runs(model: ir.Model, samples: Batch | None) -> tuple[Batch, Outputs | None]:
     """Inputs on which the model runs, and its outputs there: the samples, else inputs of growing length."""
     if samples is not None:
-        return samples, _outputs(model, samples)
+        return samples, outputs_of_run(model, samples)
     inputs = inputs_of(model)
     free = any(not isinstance(d, int) for port in inputs for d in port.shape[1:])
     feeds: Batch = {}
@@ -165,7 +168,7 @@ def _first_that_runs(model: ir.Model, samples: Batch | None) -> tuple[Batch, Out
         if sum(math.prod(_sizes(port, length)) for port in inputs) > _MOST_VALUES:
             break
         feeds = generate_inputs(inputs, length=length)
-        outputs = _outputs(model, feeds)
+        outputs = outputs_of_run(model, feeds)
         if outputs is not None:
             return feeds, outputs
     return feeds, None
@@ -175,7 +178,7 @@ def _sizes(port: Port, length: int) -> list[int]:
     return [d if isinstance(d, int) else length for d in port.shape]
 
 
-def _outputs(model: ir.Model, feeds: Batch) -> Outputs | None:
+def outputs_of_run(model: ir.Model, feeds: Batch) -> Outputs | None:
     """Outputs for `feeds`, None where the model cannot run on them."""
     try:
         return run_whole(make_session(bytes(ir.to_proto(model).SerializeToString()), "float"), feeds)

@@ -164,6 +164,17 @@ def test_bodies_and_what_they_read_survive(tmp_path: Path) -> None:
         assert sqnr_db(simulate(graph.model, feeds)[0], simulate(made, feeds)[0]) > 30
 
 
+def test_an_exported_file_can_be_opened_and_exported_again(tmp_path: Path) -> None:
+    """Its tensors have short names already."""
+    graph = graph_of(conv_chain(), tmp_path)
+    once = content(graph, Plan())
+    again = graph_of(proto_of(once), tmp_path, "again.onnx")
+    feeds = generate_inputs(inputs_of(graph.model))
+    np.testing.assert_array_equal(run(content(again, Plan()), feeds)[0], run(once, feeds)[0])
+    twice = content(again, preset_plan(again, "int8-weights"))
+    assert sqnr_db(run(once, feeds)[0], run(twice, feeds)[0]) > 30
+
+
 def test_lowering_leaves_the_graph_as_it_was(tmp_path: Path) -> None:
     graph = graph_of(conv_chain(), tmp_path)
     before = to_bytes(graph.model)
