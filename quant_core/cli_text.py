@@ -34,13 +34,16 @@ def as_text(command: str, record: Any) -> str:
     if command == "samples":
         return _table(record)
     if command == "inspect":
-        head = {k: v for k, v in record.items() if k not in ("layers", "inputs", "outputs")}
+        apart = ("layers", "inputs", "outputs", "savings", "quantized")
+        head = {k: v for k, v in record.items() if k not in apart}
         rows = [{**layer, "shape": "x".join(map(str, layer["shape"] or []))} for layer in record["layers"]]
         ports = {
             kind: ", ".join(f"{p['name']} {p['dtype']} {list(p['shape'])}" for p in record[kind])
             for kind in ("inputs", "outputs")
         }
-        return _pairs(head | ports) + "\n\n" + _table(rows)
+        parts = [_pairs(head | ports), _table(rows)]
+        parts += [f"{key}\n{_table(record[key])}" for key in ("quantized", "savings") if record.get(key)]
+        return "\n\n".join(parts)
     if command == "sweep":
         head = {k: record[k] for k in ("samples", "calibration_samples", "execution")} | record["baseline"]
         return _pairs(head) + "\n\n" + _table(record["cells"])

@@ -237,6 +237,50 @@ def branching() -> onnx.ModelProto:
     return build(nodes, inputs, [port("y", "N", 5)], weights)
 
 
+def recurrent() -> onnx.ModelProto:
+    """A bidirectional LSTM, and a GRU whose weights come through an Identity.
+
+    `x` [T, N, 5] to `y` [T, N, 3].
+    """
+    nodes = [
+        node("LSTM", ["x", "w1", "r1", "b1"], ["a"], name="lstm", hidden_size=3, direction="bidirectional"),
+        node("ReduceSum", ["a", "axis"], ["s"], name="sum", keepdims=0),
+        node("Identity", ["w2"], ["w2_copy"], name="copy"),
+        node("GRU", ["s", "w2_copy", "r2"], ["g"], name="gru", hidden_size=3),
+        node("Squeeze", ["g", "axis"], ["y"], name="squeeze"),
+    ]
+    weights: dict[str, Array] = {
+        "w1": normal(1, 2, 12, 5),
+        "r1": normal(2, 2, 12, 3),
+        "b1": normal(3, 2, 24),
+        "w2": normal(4, 1, 9, 3),
+        "r2": normal(5, 1, 9, 3),
+        "axis": np.array([1]),
+    }
+    return build(nodes, [port("x", "T", "N", 5)], [port("y", "T", "N", 3)], weights)
+
+
+def looping() -> onnx.ModelProto:
+    """A Loop that multiplies by an outer tensor and by one of its own, `n` times.
+
+    `x` [N, 4] to `y` [N, 4]."""
+    own = numpy_helper.from_array(normal(2, 4, 4, scale=0.3), "own")
+    body = helper.make_graph(
+        [
+            node("MatMul", ["state", "outer"], ["m"], name="first"),
+            node("MatMul", ["m", "own"], ["next"], name="second"),
+            node("Identity", ["going"], ["go_on"], name="go"),
+        ],
+        "body",
+        [port("i", kind=TensorProto.INT64), port("going", 1, kind=TensorProto.BOOL), port("state", "N", 4)],
+        [port("go_on", 1, kind=TensorProto.BOOL), port("next", "N", 4)],
+        [own],
+    )
+    nodes = [node("Loop", ["n", "yes", "x"], ["y"], name="loop", body=body)]
+    weights: dict[str, Array] = {"n": np.array(3), "yes": np.array(True), "outer": normal(1, 4, 4, scale=0.7)}
+    return build(nodes, [port("x", "N", 4)], [port("y", "N", 4)], weights)
+
+
 def file_of(model: onnx.ModelProto, folder: Path, name: str = "net.onnx") -> ModelFile:
     """`model` written to `folder` and read again."""
     path = folder / name
@@ -277,8 +321,8 @@ def node_of(model: onnx.ModelProto, name: str) -> onnx.NodeProto:
     return next(n for n in model.graph.node if n.name == name)
 
 
-def only(model: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelProto:
-    """The part of `model` that computes `tensors` from stored tensors alone."""
+def only(model: onnx.ModelProto, tensors: Sequence[str], kind: int = TensorProto.FLOAT) -> onnx.ModelProto:
+    """The part of `model` that computes `tensors`, of type `kind`, from stored tensors alone."""
     producers = {out: n for n in model.graph.node for out in n.output}
     needed: list[onnx.NodeProto] = []
     wanted = list(tensors)
@@ -290,7 +334,7 @@ def only(model: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelProto:
     nodes = [n for n in model.graph.node if n in needed]
     read = {name for n in nodes for name in n.input} | set(tensors)
     stored = [t for t in model.graph.initializer if t.name in read]
-    part = helper.make_graph(nodes, "part", [], [port(name, "a") for name in tensors], stored)
+    part = helper.make_graph(nodes, "part", [], [port(name, "a", kind=kind) for name in tensors], stored)
     for output in part.output:
         output.type.tensor_type.ClearField("shape")
     return helper.make_model(part, opset_imports=model.opset_import, ir_version=model.ir_version)

@@ -3,11 +3,13 @@
 from quant_core.graph.blocks import fold, repeated_blocks
 from quant_core.graph.cut import Segment, cut_segments, stretch, suffix
 from quant_core.graph.describe import Port, count_parameters, inputs_of, outputs_of
-from quant_core.graph.file import ModelFile, read_model
+from quant_core.graph.file import ModelFile, read_model, runnable
 from quant_core.graph.graph import Graph
 from quant_core.graph.layers import Layer, Reason, weight_chain
 from quant_core.graph.nodes import INPUT, OUTPUT, Node, Part, edges_between, graph_nodes, merge_small
+from quant_core.graph.operators import bodies_of, every_node, product_of, slots_of
 from quant_core.graph.opset import opset_of, raise_opset
+from quant_core.graph.shapes import sizes_of
 
 __all__ = [
     "INPUT",
@@ -20,18 +22,24 @@ __all__ = [
     "Port",
     "Reason",
     "Segment",
+    "bodies_of",
     "count_parameters",
     "cut_segments",
     "edges_between",
+    "every_node",
     "fold",
     "graph_nodes",
     "inputs_of",
     "merge_small",
     "opset_of",
     "outputs_of",
+    "product_of",
     "raise_opset",
     "read_model",
     "repeated_blocks",
+    "runnable",
+    "sizes_of",
+    "slots_of",
     "stretch",
     "suffix",
     "weight_chain",

@@ -8,6 +8,7 @@ from itertools import pairwise
 import onnx_ir as ir
 
 from quant_core.graph.graph import Graph
+from quant_core.graph.nodes import layers_by_node, reads_of
 
 MOST_ALIVE = 8
 EVEN = 1.8  # largest segment, in shares of an even one, that ends the search for more places to cut
@@ -28,16 +29,16 @@ def cut_segments(graph: Graph, most: int = SEGMENTS) -> tuple[Segment, ...]:
     nodes = list(graph.model.graph)
     alive = _alive_after(graph.model, nodes)
     work, total = [], 0.0
-    cost = {layer.name: float(layer.macs or layer.parameters) + 1.0 for layer in graph.quantizable}
+    held = layers_by_node(graph)
     for node in nodes:
-        total += cost.get(node.name or "", 0.0)
+        total += sum(float(layer.macs or layer.parameters) + 1.0 for layer in held.get(node.name or "", ()))
         work.append(total)
     chosen = _choose(alive, work, most)
     inputs = tuple(v.name or "" for v in graph.model.graph.inputs)
     starts = [(0, inputs), *((i + 1, alive[i]) for i in chosen)]
     segments: list[Segment] = []
     for (start, entry), end in zip(starts, [s for s, _ in starts[1:]] + [len(nodes)], strict=True):
-        inside = tuple(n.name or "" for n in nodes[start:end] if n.name in cost)
+        inside = tuple(layer.name for n in nodes[start:end] for layer in held.get(n.name or "", ()))
         if inside or not segments:
             segments.append(Segment(entry, inside))
     return tuple(segments)
@@ -59,7 +60,7 @@ def _between(graph: Graph, entry: tuple[str, ...], leave: tuple[str, ...]) -> Gr
     part.opset_imports.update(model.graph.opset_imports)
     for value in (*part.inputs, *part.outputs):
         value.type = value.type or ir.TensorType(ir.DataType.FLOAT)
-    return Graph(graph.file, ir.Model(part, ir_version=model.ir_version))
+    return Graph(graph.file, ir.Model(part, ir_version=model.ir_version), lambda: graph.refused)
 
 
 def _alive_after(model: ir.Model, nodes: list[ir.Node]) -> list[tuple[str, ...]]:
@@ -68,7 +69,7 @@ def _alive_after(model: ir.Model, nodes: list[ir.Node]) -> list[tuple[str, ...]]
     """
     last: dict[int, int] = {}
     for position, node in enumerate(nodes):
-        for value in _reads(node):
+        for value in reads_of(node):
             last[id(value)] = position
     for value in model.graph.outputs:
         last[id(value)] = len(nodes)
@@ -79,15 +80,6 @@ def _alive_after(model: ir.Model, nodes: list[ir.Node]) -> list[tuple[str, ...]]
         alive = {key: v for key, v in alive.items() if last.get(key, -1) > position}
         found.append(tuple(v.name or "" for v in alive.values()))
     return found
-
-
-def _reads(node: ir.Node) -> list[ir.Value]:
-    """What a node reads, also from within its bodies."""
-    values = [v for v in node.inputs if v is not None]
-    for attribute in node.attributes.values():
-        if attribute.type == ir.AttributeType.GRAPH:
-            values += [v for inner in attribute.as_graph().all_nodes() for v in inner.inputs if v is not None]
-    return values
 
 
 def _choose(alive: list[tuple[str, ...]], work: list[float], most: int) -> list[int]:

@@ -12,6 +12,8 @@ import onnx
 import onnx_ir as ir
 
 from quant_core.errors import ModelError
+from quant_core.graph.checks import check_proto
+from quant_core.graph.repair import repair
 
 _BLOCK = 1 << 20
 logging.getLogger("onnx_ir").setLevel(logging.ERROR)
@@ -22,13 +24,21 @@ class ModelFile:
     """A model as the user gave it.
 
     `bytes` counts the file and its external data; `sha256` is the hash of the same bytes, in that order.
-    """
+    `repairs` says what was changed in `model` so that it could be opened, a sentence each."""
 
     path: Path
     name: str
     sha256: str
     bytes: int
     model: ir.Model
+    repairs: tuple[str, ...] = ()
+
+
+def runnable(file: ModelFile) -> Path | bytes:
+    """What ONNX Runtime is given to run the model: the file itself, unless it had to be repaired."""
+    if not file.repairs:
+        return file.path
+    return bytes(ir.to_proto(ir.external_data.load_to_model(file.model.clone())).SerializeToString())
 
 
 def read_model(path: str | Path, name: str = "") -> ModelFile:
@@ -38,30 +48,49 @@ def read_model(path: str | Path, name: str = "") -> ModelFile:
         raise ModelError(f"'{path.name}' is a folder", "give the path of an .onnx file")
     if not path.is_file():
         raise ModelError(f"there is no model file '{path}'", "check the path")
-    try:
-        model = ir.load(path)
-        model.graph.sort()  # old exporters wrote nodes out of order, and runtimes let them
-    except Exception as error:  # protobuf, onnx-ir and the file system each raise their own kinds
-        raise _unreadable(path) from error
-    if model.graph is None or not len(model.graph.outputs):
-        raise ModelError(f"'{path.name}' holds no graph with outputs", "give a model saved as .onnx")
+    proto, repairs = _parse(path)
+    model = _build(proto, path)
     files = [path, *_external_files(model, path)]
     return ModelFile(
-        path, name or _display_name(path), _hash(files), sum(f.stat().st_size for f in files), model
+        path, name or _display_name(path), _hash(files), sum(f.stat().st_size for f in files), model, repairs
     )
 
 
-def _unreadable(path: Path) -> ModelError:
-    """Why the file cannot be opened: it is no ONNX, or ONNX with a graph that this version does not read."""
+def _parse(path: Path) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    """What the file holds, repaired and checked."""
     try:
-        nodes = len(onnx.load(path, load_external_data=False).graph.node)
-    except Exception:  # whatever protobuf or the file system says, it is not a model
-        nodes = 0
-    if nodes:
-        what = f"'{path.name}' is ONNX, but its graph holds types or names that this version does not read"
-        return ModelError(
-            what, "check it with onnx.checker, and leave out outputs that are sequences or maps"
+        proto = onnx.load(path, format="protobuf", load_external_data=False)
+    except Exception as error:  # protobuf and the file system each raise their own kinds
+        raise _unreadable(path) from error
+    if not len(proto.graph.node) and not len(proto.graph.output):
+        raise _unreadable(path)
+    repairs = repair(proto, path.name)
+    if not len(proto.graph.output):
+        raise ModelError(
+            f"'{path.name}' gives no plain tensors", "give a model whose outputs are not sequences or maps"
         )
+    check_proto(proto, path.name)
+    return proto, repairs
+
+
+def _build(proto: onnx.ModelProto, path: Path) -> ir.Model:
+    """The graph of `proto`, its nodes in an order of execution."""
+    try:
+        model = ir.from_proto(proto)
+        ir.external_data.set_base_dir(model.graph, path.parent)
+    except Exception as error:  # onnx-ir raises its own kinds
+        raise ModelError(
+            f"'{path.name}' is ONNX, but its graph holds types or names that this version does not read",
+            "check it with onnx.checker",
+        ) from error
+    try:
+        model.graph.sort()  # old exporters wrote nodes out of order, and runtimes let them
+    except ValueError as error:
+        raise ModelError(f"the nodes of '{path.name}' form a cycle", "export the model again") from error
+    return model
+
+
+def _unreadable(path: Path) -> ModelError:
     return ModelError(f"'{path.name}' is not a readable ONNX file", "give a model saved as .onnx")
 
 
@@ -75,7 +104,13 @@ def _external_files(model: ir.Model, path: Path) -> list[Path]:
     found: dict[Path, None] = {}
     for tensor in _external_tensors(model.graph):
         location = str(tensor.location)
-        file = (folder / location).resolve()
+        try:
+            file = (folder / location).resolve()
+        except (OSError, ValueError, RuntimeError) as error:  # a name no file system takes, links in a ring
+            raise ModelError(
+                f"'{path.name}' points to data that cannot be found ('{location}')",
+                "put the data beside the model",
+            ) from error
         if not file.is_relative_to(folder):
             raise ModelError(
                 f"'{path.name}' points to data outside its folder ('{location}')",
@@ -85,23 +120,32 @@ def _external_files(model: ir.Model, path: Path) -> list[Path]:
             raise ModelError(
                 f"'{path.name}' needs the data file '{location}', which is missing", "put it beside the model"
             )
+        begin, length = tensor.offset or 0, int(tensor.nbytes) if tensor.length is None else tensor.length
+        if begin < 0 or length != tensor.nbytes or begin + length > file.stat().st_size:
+            raise ModelError(
+                f"the tensor '{tensor.name}' in '{path.name}' declares more bytes than '{location}' holds",
+                "export the model again",
+            )
         found[file] = None
     return list(found)
 
 
 def _external_tensors(graph: ir.Graph) -> Iterator[ir.ExternalTensor]:
     """Every tensor kept in another file: initializers and attributes, in the bodies of nodes too."""
-    for value in graph.initializers.values():
-        if isinstance(value.const_value, ir.ExternalTensor):
-            yield value.const_value
-    for node in graph:
-        for attribute in node.attributes.values():
-            held = attribute.value if isinstance(attribute.value, (list, tuple)) else [attribute.value]
-            for item in held:
-                if isinstance(item, ir.ExternalTensor):
-                    yield item
-                elif isinstance(item, ir.Graph):
-                    yield from _external_tensors(item)
+    graphs = [graph]
+    while graphs:
+        current = graphs.pop()
+        for value in current.initializers.values():
+            if isinstance(value.const_value, ir.ExternalTensor):
+                yield value.const_value
+        for node in current:
+            for attribute in node.attributes.values():
+                held = attribute.value if isinstance(attribute.value, (list, tuple)) else [attribute.value]
+                for item in held:
+                    if isinstance(item, ir.ExternalTensor):
+                        yield item
+                    elif isinstance(item, ir.Graph):
+                        graphs.append(item)
 
 
 def _hash(files: list[Path]) -> str:

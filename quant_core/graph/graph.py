@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from functools import cached_property
 
 import numpy as np
@@ -15,12 +16,21 @@ from quant_core.graph.opset import opset_of, raise_opset
 
 
 class Graph:
-    """A model whose layers are known. `file` is the user's, `model` the graph that lowering starts from."""
+    """A model whose layers are known. `file` is the user's, `model` the graph that lowering starts from.
+    `refuse` gives the savings that must not be applied to it; it is asked once, when one is about to be."""
 
-    def __init__(self, file: ModelFile, model: ir.Model) -> None:
+    def __init__(
+        self, file: ModelFile, model: ir.Model, refuse: Callable[[], Collection[str]] = frozenset
+    ) -> None:
         self.file = file
         self.model = model
+        self.refuse = refuse
         self._raised: dict[int, ir.Model] = {}
+
+    @cached_property
+    def refused(self) -> frozenset[str]:
+        """The savings that are not proven to change nothing."""
+        return frozenset(self.refuse())
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -43,10 +53,10 @@ class Graph:
         return self._by_name[name]
 
     def weights(self, layer: Layer) -> NDArray[np.float32]:
-        """The stored weights of `layer`, in the shape `layer.shape`."""
+        """The stored weights of `layer` as float32, in the shape `layer.shape`."""
         tensor = self.model.graph.initializers[layer.tensor or ""].const_value
         assert tensor is not None
-        return np.asarray(tensor.numpy())
+        return np.asarray(tensor.numpy(), np.float32).reshape(layer.shape or ())
 
     def at_opset(self, opset: int) -> ir.Model:
         """A copy of the model at `opset` or above, free to be changed. The conversion is done once."""

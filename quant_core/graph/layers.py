@@ -9,19 +9,19 @@ from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
+from quant_core.graph.operators import (
+    INDICES,
+    Slot,
+    every_node,
+    is_quantized,
+    numbers_in_attributes,
+    product_of,
+    slots_of,
+)
 from quant_core.graph.shapes import Shapes, count_macs, infer_shapes, sizes_of
 
-WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Gather")
-_LATER = ("LSTM", "GRU", "RNN")
-_QUANTIZED = (
-    "QLinearConv",
-    "QLinearMatMul",
-    "ConvInteger",
-    "MatMulInteger",
-    "MatMulNBits",
-    "DynamicQuantizeMatMul",
-)
 _PASS_THROUGH = ("Transpose", "Identity")
+_FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,15 @@ class Reason:
 
 @dataclass(frozen=True)
 class Layer:
-    """A node with weights.
+    """Weights stored for a node.
 
     `tensor` is the name of the stored weights, `shape` their stored shape and `axis` the output-channel axis
-    of that shape. `input` names the activation that enters (None where it holds indices). `weight_input` and
-    `data_input` are the positions on the node. `groups` is the number of groups of a convolution. `tied`
-    names other layers that read the same stored tensor. `macs` are for one sample."""
+    of that shape; of a recurrent layer the shape is `[directions x gates x hidden, inputs]`, axis 0. `input`
+    names the activation that enters, None where it is not quantized, for the reason `why_no_input`.
+    `weight_input` and `data_input` are the positions on the node. `groups` is the number of groups of a
+    convolution. `tied` names other layers that read the same stored tensor. `macs` are for one sample. `node`
+    is the name of the node, of which an LSTM has two layers; `body` the operator (If, Loop, Scan) whose body
+    it is in, empty in the graph itself."""
 
     name: str
     op: str
@@ -58,6 +61,9 @@ class Layer:
     groups: int
     reason: Reason | None
     tied: tuple[str, ...] = ()
+    node: str = ""
+    body: str = ""
+    why_no_input: str = INDICES
 
     @property
     def kind(self) -> str:
@@ -82,16 +88,18 @@ def weight_chain(value: ir.Value | None) -> tuple[ir.Value | None, list[ir.Node]
 
 
 def find_layers(model: ir.Model) -> tuple[Layer, ...]:
-    """All layers in the order of execution, those in the bodies of If, Loop and Scan included with their
-    reason.
-    """
+    """All layers in the order of execution, those in the bodies of If, Loop and Scan included."""
     shapes = infer_shapes(model)
-    found = [layer for node in model.graph if (layer := _layer_of(node, shapes)) is not None]
-    found += [
-        _refused(node, f"it is inside the body of a {node_owner}, which is not quantized")
-        for node_owner, node in _nested(model.graph)
-        if node.op_type in (*WEIGHTED, *_LATER) and node.op_type != "Gather"
-    ]
+    nodes = list(every_node(model.graph))
+    taken = {node.name for node, _ in nodes}
+    found: list[Layer] = []
+    for node, body in nodes:
+        for layer in _layers_of(node, shapes):
+            name = layer.name
+            while name != node.name and name in taken:  # another node has the name of this LSTM's layer
+                name += "_"
+            taken.add(name)
+            found.append(_in_body(replace(layer, name=name, node=node.name or ""), body))
     users: dict[str, list[str]] = defaultdict(list)
     for layer in found:
         if layer.tensor is not None and layer.reason is None:
@@ -101,74 +109,112 @@ def find_layers(model: ir.Model) -> tuple[Layer, ...]:
     )
 
 
-def _nested(graph: ir.Graph) -> Iterator[tuple[str, ir.Node]]:
-    for node in graph:
-        for attribute in node.attributes.values():
-            if attribute.type == ir.AttributeType.GRAPH:
-                for inner in attribute.as_graph().all_nodes():
-                    yield node.op_type, inner
+def _in_body(layer: Layer, body: str) -> Layer:
+    """`layer` as it is in the body of a node `body`: what enters it there cannot be measured."""
+    if not body or layer.input is None:
+        return replace(layer, body=body)
+    why = f"it is inside the body of {'an' if body == 'If' else 'a'} {body}, where activations stay in FP32"
+    return replace(layer, body=body, input=None, why_no_input=why)
 
 
-def _layer_of(node: ir.Node, shapes: Shapes) -> Layer | None:
-    if node.domain not in ("", "ai.onnx"):
-        return _refused(node, "it is already quantized") if node.op_type in _QUANTIZED else None
-    if node.op_type in _QUANTIZED:
-        return _refused(node, "it is already quantized")
-    if node.op_type in _LATER:
-        return _refused(node, f"{node.op_type} weights are not quantized by this version")
-    if node.op_type not in WEIGHTED or len(node.inputs) < 2:
-        return None
-    weight_input = _weight_position(node)
-    if weight_input is None:
-        if node.op_type == "Gather":
-            return None
-        producer = node.inputs[1].producer() if node.inputs[1] is not None else None
-        if producer is not None and producer.op_type == "DequantizeLinear":
-            return _refused(node, "its weights are already quantized")
-        text = "both inputs are activations, no weights are stored"
-        return _refused(
-            node, text if node.op_type == "MatMul" else "its weights are computed while the model runs"
-        )
-    stored, chain = weight_chain(node.inputs[weight_input])
+def _layers_of(node: ir.Node, shapes: Shapes) -> Iterator[Layer]:
+    if is_quantized(node):
+        yield _refused(node, "it is already quantized")
+    elif count := numbers_in_attributes(node):
+        text = "its numbers are attributes of an ai.onnx.ml operator, which are not quantized"
+        yield replace(_refused(node, text), parameters=count, bytes=4 * count)
+    elif slots := slots_of(node):
+        kept = [slot for slot in slots if len(node.inputs) > slot.position and node.inputs[slot.position]]
+        yield from (_slot_layer(node, slot, shapes) for slot in kept)
+    elif (op := product_of(node)) is not None and len(node.inputs) >= 2:
+        layer = _product_layer(node, op, shapes)
+        if layer is not None:
+            yield layer
+
+
+def _product_layer(node: ir.Node, op: str, shapes: Shapes) -> Layer | None:
+    position = _weight_position(node, op)
+    if position is None:
+        return None if op == "Gather" else _refused(node, _why_no_weights(node, op))
+    stored, chain = weight_chain(node.inputs[position])
     assert stored is not None and stored.const_value is not None
-    tensor = stored.const_value
-    shape = sizes_of(tensor)
-    if node.op_type == "Gather" and (
-        len(shape) != 2 or not tensor.dtype.is_floating_point() or node.attributes.get_int("axis", 0) != 0
-    ):
+    tensor, shape = stored.const_value, sizes_of(stored.const_value)
+    table = len(shape) == 2 and tensor.dtype.is_floating_point() and node.attributes.get_int("axis", 0) == 0
+    if op == "Gather" and not table:
         return None
-    reason = None
-    if tensor.dtype != ir.DataType.FLOAT:
-        reason = Reason(
-            f"its weights are stored as {tensor.dtype.name.lower()}, not as fp32", node.name or ""
-        )
+    axis = _stored_axis(_output_axis(node, op, position, len(shape)), chain, len(shape))
+    data = None if op == "Gather" else node.inputs[1 - position]
+    layer = _layer(node, stored, shape, axis if len(shape) > 1 else 0, position, shapes)
+    why = layer.why_no_input
+    if data is not None and tensor.dtype != ir.DataType.FLOAT:
+        data, why = None, f"its activations are {tensor.dtype.name.lower()}, which are not quantized"
+    return replace(layer, input=None if data is None else data.name, why_no_input=why)
+
+
+def _slot_layer(node: ir.Node, slot: Slot, shapes: Shapes) -> Layer:
+    """The layer of the weights at one input of a recurrent or fused node."""
+    name = f"{node.name or ''}{slot.suffix}"
+    stored, chain = weight_chain(node.inputs[slot.position])
+    if stored is None or any(link.op_type != "Identity" for link in chain):
+        value = node.inputs[slot.position]
+        return replace(_refused(node, _why_computed(value)), name=name, weight_input=slot.position)
+    assert stored.const_value is not None
+    shape = sizes_of(stored.const_value)
+    axis = slot.axis or 0
+    if slot.rows and len(shape) > 1:
+        shape, axis = (shape[0] * shape[1], *shape[2:]), 0
+    layer = _layer(node, stored, shape, axis, slot.position, shapes)
+    return replace(layer, name=name, why_no_input=slot.why)
+
+
+def _layer(
+    node: ir.Node, stored: ir.Value, shape: tuple[int, ...], axis: int, position: int, shapes: Shapes
+) -> Layer:
+    tensor = stored.const_value
+    assert tensor is not None
+    text = None
+    if tensor.dtype not in _FLOATS:
+        text = f"its weights are stored as {tensor.dtype.name.lower()}, not as floats"
     elif len(shape) < 2:
-        reason = Reason("its weights are a vector", node.name or "")
+        text = "its weights are a vector"
     elif math.prod(shape) == 0:
-        reason = Reason("its weights are empty", node.name or "")
-    data_input = 1 - weight_input
-    data = node.inputs[data_input]
+        text = "its weights are empty"
     return Layer(
         name=node.name or "",
         op=node.op_type,
         tensor=stored.name,
         shape=shape,
-        axis=_stored_axis(_output_axis(node, weight_input, len(shape)), chain, len(shape))
-        if len(shape) > 1
-        else 0,
+        axis=axis,
         parameters=math.prod(shape),
         bytes=int(tensor.nbytes),
         macs=count_macs(node, shape, shapes),
-        input=None if node.op_type == "Gather" or data is None else data.name,
-        weight_input=weight_input,
-        data_input=data_input,
+        input=None,
+        weight_input=position,
+        data_input=1 - position if position < 2 else 0,
         groups=node.attributes.get_int("group", 1),
-        reason=reason,
+        reason=None if text is None else Reason(text, node.name or ""),
     )
 
 
-def _weight_position(node: ir.Node) -> int | None:
-    if node.op_type == "Gather":
+def _why_no_weights(node: ir.Node, op: str) -> str:
+    """Why neither input of a product is a stored weight."""
+    text = _why_computed(node.inputs[1])
+    if op == "MatMul" and "quantized" not in text:
+        return "both inputs are activations, no weights are stored"
+    return text
+
+
+def _why_computed(value: ir.Value | None) -> str:
+    node = value.producer() if value is not None else None
+    while node is not None and node.op_type in _PASS_THROUGH and node.inputs[0] is not None:
+        node = node.inputs[0].producer()
+    if node is not None and node.op_type == "DequantizeLinear":
+        return "its weights are already quantized"
+    return "its weights are computed while the model runs"
+
+
+def _weight_position(node: ir.Node, op: str) -> int | None:
+    if op == "Gather":
         return (
             0
             if weight_chain(node.inputs[0])[0] is not None and weight_chain(node.inputs[1])[0] is None
@@ -176,20 +222,21 @@ def _weight_position(node: ir.Node) -> int | None:
         )
     if weight_chain(node.inputs[1])[0] is not None:
         return 1 if weight_chain(node.inputs[0])[0] is None else None
-    if node.op_type == "MatMul" and weight_chain(node.inputs[0])[0] is not None:
+    if op == "MatMul" and weight_chain(node.inputs[0])[0] is not None:
         return 0
     return None
 
 
-def _output_axis(node: ir.Node, weight_input: int, rank: int) -> int:
+def _output_axis(node: ir.Node, op: str, position: int, rank: int) -> int:
     """The axis of output channels of the weights as the node sees them (ONNX operator definitions)."""
-    if node.op_type in ("Conv", "Gather"):
+    if op in ("Conv", "Gather"):
         return 0
-    if node.op_type == "ConvTranspose":
+    if op == "ConvTranspose":
         return 1
-    if node.op_type == "Gemm":
+    if op == "Gemm":
         return 0 if node.attributes.get_int("transB", 0) else 1
-    return rank - 1 if weight_input == 1 else rank - 2
+    turned = node.attributes.get_int("transB" if position == 1 else "transA", 0)  # of FusedMatMul
+    return rank - 2 if (position == 1) == bool(turned) else rank - 1
 
 
 def _stored_axis(axis: int, chain: list[ir.Node], rank: int) -> int:

@@ -10,6 +10,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant_core.graph.graph import Graph
+from quant_core.graph.layers import Layer
+from quant_core.graph.operators import bodies_of, every_node
 from quant_core.graph.shapes import infer_shapes
 
 INPUT, OUTPUT = "Input", "Output"
@@ -84,15 +86,21 @@ class Node:
 
     `index` is its place in an order of execution: inputs of the graph first, outputs last. `inputs` are the
     indices of the nodes whose tensors it reads, bodies included; stored tensors are not nodes. `kind` is the
-    layer's where it is one. `shape` is of its first output for one sample, None where unknown."""
+    layer's where it is one. `layers` names the layers of the node, those in its bodies included. `shape` is
+    of its first output for one sample, None where unknown."""
 
     index: int
     name: str
     op: str
     kind: str
-    layer: bool
+    layers: tuple[str, ...]
     inputs: tuple[int, ...]
     shape: tuple[int, ...] | None
+
+    @property
+    def layer(self) -> bool:
+        """Whether it holds weights that are listed as layers."""
+        return bool(self.layers)
 
 
 @dataclass(frozen=True)
@@ -108,35 +116,61 @@ class Part:
 def graph_nodes(graph: Graph) -> tuple[Node, ...]:
     """Every node of the prepared graph that runs, with the graph's inputs and outputs."""
     model, shapes = graph.model, infer_shapes(graph.model)
-    kinds = {layer.name: layer.kind for layer in graph.layers}
+    kinds = {layer.node: layer.kind for layer in graph.layers}
+    names: dict[str, list[str]] = {}
+    for layer in graph.layers:
+        names.setdefault(layer.node, []).append(layer.name)
     found: list[Node] = []
     made: dict[int, int] = {}  # id of a value -> index of the node that gives it
 
-    def add(name: str, op: str, reads: Iterator[ir.Value], gives: Sequence[ir.Value], shape: str) -> None:
+    def add(
+        name: str,
+        op: str,
+        reads: Iterator[ir.Value],
+        gives: Sequence[ir.Value],
+        shape: str,
+        at: Sequence[str],
+    ) -> None:
         inputs = tuple(dict.fromkeys(made[id(v)] for v in reads if id(v) in made))
-        layer = op not in (INPUT, OUTPUT) and name in kinds
         index = len(found)
-        found.append(Node(index, name, op, kinds[name] if layer else op, layer, inputs, shapes.get(shape)))
+        kind = kinds.get(name, op) if at else op
+        found.append(Node(index, name, op, kind, tuple(at), inputs, shapes.get(shape)))
         made.update({id(v): index for v in gives})
 
     for value in model.graph.inputs:
         if value.name not in model.graph.initializers:
-            add(value.name or "", INPUT, iter(()), [value], value.name or "")
+            add(value.name or "", INPUT, iter(()), [value], value.name or "", ())
     for node in model.graph:
         first = node.outputs[0].name if node.outputs else ""
-        add(node.name or "", node.op_type, reads_of(node), node.outputs, first or "")
+        inside = [n.name or "" for body in bodies_of(node) for n, _ in every_node(body)]
+        at = [layer for name in (node.name or "", *inside) for layer in names.get(name, ())]
+        add(node.name or "", node.op_type, reads_of(node), node.outputs, first or "", at)
     for value in model.graph.outputs:
-        add(value.name or "", OUTPUT, iter((value,)), [], value.name or "")
+        add(value.name or "", OUTPUT, iter((value,)), [], value.name or "", ())
     return tuple(found)
+
+
+def layers_by_node(graph: Graph) -> dict[str, list[Layer]]:
+    """The quantizable layers of each node of the graph itself, those in its bodies included."""
+    by_name: dict[str, list[Layer]] = {}
+    for layer in graph.quantizable:
+        by_name.setdefault(layer.node, []).append(layer)
+    found: dict[str, list[Layer]] = {}
+    for node in graph.model.graph:
+        inside = [n.name or "" for body in bodies_of(node) for n, _ in every_node(body)]
+        held = [layer for name in (node.name or "", *inside) for layer in by_name.get(name, ())]
+        if held:
+            found[node.name or ""] = held
+    return found
 
 
 def reads_of(node: ir.Node) -> Iterator[ir.Value]:
     """What a node reads, also from within its bodies."""
     yield from (v for v in node.inputs if v is not None)
-    for attribute in node.attributes.values():
-        if attribute.type == ir.AttributeType.GRAPH:
-            for inner in attribute.as_graph().all_nodes():
-                yield from (v for v in inner.inputs if v is not None)
+    for body in bodies_of(node):
+        for inner, _ in every_node(body):
+            yield from (v for v in inner.inputs if v is not None)
+        yield from body.outputs
 
 
 def merge_small(nodes: Sequence[Node]) -> tuple[Part, ...]:

@@ -43,10 +43,10 @@ def infer_shapes(model: ir.Model) -> Shapes:
 
 
 def count_macs(node: ir.Node, weight_shape: tuple[int, ...], shapes: Shapes) -> int | None:
-    """Multiply-accumulates of a Conv, ConvTranspose, Gemm or MatMul for one sample; 0 for Gather; None if
-    unknown.
+    """Multiply-accumulates of a Conv, ConvTranspose, Gemm or MatMul for one sample, of weights of another
+    node one for each weight and position; 0 for embeddings; None if unknown.
     """
-    if node.op_type == "Gather":
+    if node.op_type in ("Gather", "EmbedLayerNormalization"):
         return 0
     output = shapes.get(node.outputs[0].name or "")
     source = shapes.get(node.inputs[0].name or "") if node.inputs[0] is not None else None
@@ -61,5 +61,7 @@ def count_macs(node: ir.Node, weight_shape: tuple[int, ...], shapes: Shapes) -> 
         else:
             inner = source[-1] if source else weight_shape[-2]
         return None if inner is None else math.prod(output) * inner
+    if node.op_type in ("LSTM", "GRU", "RNN", "Attention"):
+        return math.prod(weight_shape) * (math.prod(source[:2]) if source else 1)
     # Unknown output, as after a computed Reshape: one position of an unknown length, which counts as 1.
     return math.prod(weight_shape) if node.op_type in ("Gemm", "MatMul") else None

@@ -30,6 +30,8 @@ Means = NDArray[np.float64]
 
 def can_correct(layer: Layer) -> bool:
     """Whether a constant per output channel can be added to what the layer gives."""
+    if layer.input is None:  # inside a body, or its activations are no float32
+        return False
     return layer.op in ("Conv", "ConvTranspose", "Gemm") or (layer.op == "MatMul" and layer.weight_input == 1)
 
 

@@ -1,6 +1,17 @@
 """Lowering: a plan becomes the quantized ONNX graph, and its exact size."""
 
+from quant_core.lower.lean import drop_notes
 from quant_core.lower.lower import Corrections, FindRange, WeightCache, lower, to_bytes
+from quant_core.lower.savings import SAVINGS
 from quant_core.lower.weights import DECODERS
 
-__all__ = ["DECODERS", "Corrections", "FindRange", "WeightCache", "lower", "to_bytes"]
+__all__ = [
+    "DECODERS",
+    "SAVINGS",
+    "Corrections",
+    "FindRange",
+    "WeightCache",
+    "drop_notes",
+    "lower",
+    "to_bytes",
+]

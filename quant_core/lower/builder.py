@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-Attributes = dict[str, int | Sequence[int]]
+Attributes = dict[str, int | Sequence[int] | ir.TensorProtocol]
 
 
 class Builder:
@@ -18,13 +18,14 @@ class Builder:
         self.graph = graph
         self.nodes: list[ir.Node] = []
         self._serial = 0
+        self._taken = {v.name for node in graph.all_nodes() for v in node.outputs}
 
     def name(self) -> str:
         """A value name that the graph does not use."""
         while True:
             self._serial += 1
             name = f"quantscope_{self._serial}"
-            if name not in self.graph.initializers:
+            if name not in self.graph.initializers and name not in self._taken:
                 return name
 
     def constant(self, array: NDArray[np.generic], onnx_type: str | None = None) -> ir.Value:

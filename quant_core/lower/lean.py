@@ -3,36 +3,46 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
+from quant_core.lower.savings import apply_savings
+
 _DIGITS = string.ascii_lowercase + string.digits
 
 
-def make_lean(model: ir.Model, keep: Iterable[str]) -> None:
-    """Drop unused nodes and tensors, notes and shape information, store equal small tensors once, shorten
-    inner names.
+def make_lean(model: ir.Model, keep: Iterable[str], refused: Collection[str] = ()) -> None:
+    """Apply the savings but those `refused`, then drop notes and shape information, and shorten inner names.
 
     Inputs and outputs keep their names, nodes only those in `keep`: the layers, so that they can be found
     again."""
     passes.RemoveUnusedNodesPass()(model)
     model.graph.sort()
-    passes.DeduplicateInitializersPass(size_limit=4096)(model)
+    apply_savings(model, refused)
+    drop_notes(model, keep)
+
+
+def drop_notes(model: ir.Model, keep: Iterable[str] = ()) -> None:
+    """Drop shape information, documentation and metadata, shorten inner names but of nodes in `keep`."""
     passes.RemoveUnusedOpsetsPass()(model)
     passes.ClearMetadataAndDocStringPass()(model)
     graph = model.graph
     ports = {id(v) for v in (*graph.inputs, *graph.outputs)}
     taken = {v.name for v in (*graph.inputs, *graph.outputs)}
+    for body in model.graphs():
+        if body is not graph:  # what a body calls its own must not hide a tensor of the graph around it
+            taken |= {v.name for v in (*body.inputs, *body.initializers.values())}
     kept = set(keep)
     names = (n for n in _short_names() if n not in taken)
-    for name, value in list(graph.initializers.items()):
-        if id(value) not in ports:
-            del graph.initializers[name]
-            value.name = next(names)
-            graph.register_initializer(value)
-            _forget_shape(value)
+    inner = [value for value in graph.initializers.values() if id(value) not in ports]
+    for value in inner:  # all of them first: a new name may be the old one of another
+        del graph.initializers[value.name or ""]
+    for value in inner:
+        value.name = next(names)
+        graph.register_initializer(value)
+        _forget_shape(value)
     for node in graph.all_nodes():
         if node.name not in kept:
             node.name = ""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from quant_core.errors import FormatError, PlanError
 from quant_core.formats import QuantizedTensor, Scheme, layout_of, quantize_tensor
-from quant_core.graph import Graph, Layer, weight_chain
+from quant_core.graph import Graph, Layer, every_node, sizes_of, weight_chain
 from quant_core.lower.activations import guard_float_weights, write_activation
 from quant_core.lower.bias import add_to_bias
 from quant_core.lower.builder import Builder
@@ -32,11 +32,13 @@ class WeightCache:
     """
 
     graph: Graph
-    kept: OrderedDict[tuple[str, int, Scheme], QuantizedTensor] = field(default_factory=OrderedDict)
+    kept: OrderedDict[tuple[str, tuple[int, ...], int, Scheme], QuantizedTensor] = field(
+        default_factory=OrderedDict
+    )
 
     def get(self, layer: Layer, scheme: Scheme) -> QuantizedTensor:
         """The weights of `layer` quantized by `scheme`. PlanError names the layer where that fails."""
-        key = (layer.tensor or "", layer.axis, scheme)
+        key = (layer.tensor or "", layer.shape or (), layer.axis, scheme)
         if key not in self.kept:
             try:
                 self.kept[key] = quantize_tensor(self.graph.weights(layer), layer.axis, scheme)
@@ -66,18 +68,18 @@ def lower(
     check_plan(graph, plan)
     model = graph.at_opset(_opset(graph, plan, decoder))
     builder = Builder(model.graph)
-    nodes = {node.name: node for node in model.graph}
-    decoded: dict[tuple[str, int, Scheme, str, bool], ir.Value] = {}
+    nodes = {node.name: node for node, _ in every_node(model.graph)}
+    decoded: dict[tuple[object, ...], ir.Value] = {}
     entered: dict[tuple[int, Scheme], ir.Value] = {}
     for layer in graph.layers:  # in their order, so that equal plans give equal files
         name, precision = layer.name, plan[layer.name]
         if precision.is_float:
             continue
-        node = nodes[name]
+        node = nodes[layer.node]
         if precision.weights is not None:
             how = _decoder_of(layer, precision, decoder)
             unsigned = precision.activations is not None and _is_integer(precision.activations, 8)
-            key = (layer.tensor or "", layer.axis, precision.weights, how, unsigned)
+            key = (layer.tensor, layer.shape, layer.axis, precision.weights, how, unsigned)
             if key not in decoded:
                 decoded[key] = write_weights(builder, cache.get(layer, precision.weights), how, unsigned)
             _attach(builder, node, layer, decoded[key])
@@ -86,7 +88,7 @@ def lower(
             add_to_bias(builder, node, layer, corrections[name])
         if precision.activations is not None:
             _quantize_input(builder, node, layer, precision, entered, find_range)
-    make_lean(model, (layer.name for layer in graph.layers))
+    make_lean(model, (layer.node for layer in graph.layers), graph.refused)
     return model
 
 
@@ -132,7 +134,13 @@ def _is_integer(scheme: Scheme, bits: int) -> bool:
 
 def _attach(builder: Builder, node: ir.Node, layer: Layer, decoded: ir.Value) -> None:
     """Let `node` read its weights from `decoded`, through copies of the nodes that stood between."""
-    _, chain = weight_chain(node.inputs[layer.weight_input])
+    stored, chain = weight_chain(node.inputs[layer.weight_input])
+    tensor = None if stored is None else stored.const_value
+    if tensor is not None and sizes_of(tensor) != layer.shape:  # the directions of a recurrent layer
+        shape = builder.constant(np.array(sizes_of(tensor), np.int64))
+        decoded = builder.node("Reshape", [decoded, shape])
+    if tensor is not None and tensor.dtype != ir.DataType.FLOAT:
+        decoded = builder.node("Cast", [decoded], {"to": int(tensor.dtype)})
     for link in chain:
         builder.nodes.append(
             ir.Node(

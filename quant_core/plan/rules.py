@@ -22,7 +22,7 @@ def why_not(layer: Layer, precision: Precision) -> Reason | None:
     if activations is None:
         return None
     if layer.input is None:
-        return Reason("its input holds indices, which are not quantized", layer.name)
+        return Reason(layer.why_no_input, layer.name)
     if not activations.number.has_dequantize:
         return Reason(
             f"no runtime quantizes activations to {activations.format}: ONNX has no QuantizeLinear for it",

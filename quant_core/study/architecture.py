@@ -19,6 +19,7 @@ from quant_core.graph import (
     Layer,
     Part,
     edges_between,
+    every_node,
     fold,
     graph_nodes,
     merge_small,
@@ -90,7 +91,7 @@ def architecture(graph: Graph, folded: bool | None, unfolded: Collection[str] = 
             first.name,
             first.op if first.op in (INPUT, OUTPUT) else kind,
             tuple(n.name for n in inside),
-            tuple(n.name for n in inside if n.layer),
+            tuple(name for n in inside for name in n.layers),
             part.block,
             inside[-1].shape,
         )
@@ -140,7 +141,7 @@ def layer_table(study: Study, plan: Plan, cells: Mapping[CellKey, Cell], otherwi
 
 def tensors_of(study: Study, layer: Layer) -> tuple[str, str]:
     """The names of the tensors that enter and leave `layer`."""
-    node = next((n for n in study.graph.model.graph if n.name == layer.name), None)
+    node = next((n for n, _ in every_node(study.graph.model.graph) if n.name == layer.node), None)
     leaves = "" if node is None else node.outputs[0].name
     return layer.input or "", leaves or ""
 

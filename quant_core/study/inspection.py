@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from quant_core.graph import Graph, Layer, count_parameters, inputs_of, opset_of, outputs_of
+from quant_core.prepare import Saving
 
 
-def inspection(graph: Graph) -> dict[str, Any]:
+def inspection(graph: Graph, savings: Sequence[Saving]) -> dict[str, Any]:
     """The record of the command `inspect`."""
     file = graph.file
     return {
@@ -21,6 +23,7 @@ def inspection(graph: Graph) -> dict[str, Any]:
         "macs": sum(layer.macs or 0 for layer in graph.layers),
         "bytes": file.bytes,
         "layers": [_layer_json(layer) for layer in graph.layers],
+        "savings": [{"what": s.what, "bytes": s.bytes, "proven_db": s.proven_db} for s in savings],
     }
 
 

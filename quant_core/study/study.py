@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from quant_core.data import Dataset, Quality
+from quant_core.data import Batch, Dataset, Quality
 from quant_core.engine import (
     Cell,
     CellKey,
@@ -24,10 +24,10 @@ from quant_core.engine import (
 )
 from quant_core.errors import DataError, FormatError, ModelError
 from quant_core.formats import QuantizedTensor, Scheme, get_format
-from quant_core.graph import Graph, Layer, inputs_of, opset_of, read_model
+from quant_core.graph import Graph, Layer, inputs_of, opset_of, read_model, runnable
 from quant_core.lower import WeightCache
 from quant_core.plan import PARTS, Plan
-from quant_core.prepare import Step, prepare
+from quant_core.prepare import Saving, Step, find_savings, may_save, prepare
 from quant_core.stats import Ranges
 from quant_core.store import Store, measurement_key
 from quant_core.study.calibration import KeptRanges
@@ -44,8 +44,9 @@ class Study:
     def __init__(self, graph: Graph, steps: tuple[Step, ...], data: OpenedData | None, store: Store) -> None:
         self.graph, self.steps, self.store = graph, steps, store
         self._data = data
+        graph.refuse = self._refused_savings
         self.cache = WeightCache(graph)
-        self.reference = Reference(graph.file.path)
+        self.reference = Reference(runnable(graph.file))
         self.keys = Keys(graph, self.calibration)
         self._applicable: dict[tuple[tuple[str, ...], tuple[str, ...]], list[CellKey]] = {}
         self._found: dict[tuple[str, str], dict[CellKey, Cell]] = {}
@@ -68,7 +69,15 @@ class Study:
         opened = None if data is None else open_samples(data, inputs, calibration, preprocess, samples)
         proof = None if opened is None else proof_samples(opened.evaluation, inputs)
         prepared, steps = prepare(file.model, proof)
-        return cls(Graph(file, prepared), steps, opened, store or Store())
+        repairs = tuple(Step("repair", text, None, True) for text in file.repairs)
+        return cls(Graph(file, prepared), (*repairs, *steps), opened, store or Store())
+
+    @property
+    def _proof(self) -> Batch | None:
+        """A few samples to prove with, None without data."""
+        if self._data is None:
+            return None
+        return proof_samples(self._data.evaluation, inputs_of(self.graph.file.model))
 
     @property
     def data(self) -> Dataset:
@@ -116,7 +125,19 @@ class Study:
 
     def inspect(self) -> dict[str, Any]:
         """What the file holds: the record of the command `inspect`."""
-        return inspection(self.graph)
+        return inspection(self.graph, self.savings)
+
+    @cached_property
+    def savings(self) -> tuple[Saving, ...]:
+        """What can be saved of the user's file without changing what it computes, each proven. Exported files
+        take those that are kept.
+        """
+        return find_savings(self.graph.file.model, self._proof)
+
+    def _refused_savings(self) -> frozenset[str]:
+        if not may_save(self.graph.file.model):
+            return frozenset()
+        return frozenset(s.kind for s in self.savings if not s.kept)
 
     def quantized(self, layer: Layer, scheme: Scheme) -> QuantizedTensor:
         """The weights of `layer` quantized by `scheme`."""

@@ -96,9 +96,10 @@ def test_cells_that_do_not_apply_are_left_out(bench_of: Callable[..., Any]) -> N
     assert [cell.key for cell in swept(bench, keys)] == keys[1:]
 
 
-def test_layers_that_cannot_be_quantized_have_no_cell(tmp_path: Path) -> None:
+def test_what_cannot_be_quantized_has_no_cell(tmp_path: Path) -> None:
     graph = graph_of(branching(), tmp_path)
-    assert cell_plan(graph, CellKey("inside", "int8", "weights")) is None
+    assert cell_plan(graph, CellKey("inside", "int8", "activations")) is None
+    assert cell_plan(graph, CellKey("inside", "int8", "weights")) is not None
     assert cell_plan(graph, CellKey("conv", "int8", "weights")) is not None
 
 

@@ -123,12 +123,31 @@ def test_empty_weights_say_so(tmp_path: Path) -> None:
     assert "empty" in str(refused(nodes, {"v": normal(1, 4, 0)}, tmp_path, "y")["nothing"])
 
 
-def test_half_precision_weights_say_how_they_are_stored(tmp_path: Path) -> None:
+def layers_in(nodes: list, weights: dict, tmp_path: Path, *outputs: str) -> dict[str, Layer]:  # type: ignore[type-arg]
+    """The layers of a model with the input `x` [N, 4]."""
+    model = build(nodes, [port("x", "N", 4)], [port(name, "a", "b") for name in outputs], weights)
+    for output in model.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    file = file_of(model, tmp_path)
+    return layers_of(Graph(file, file.model))
+
+
+def test_half_precision_weights_are_quantized_and_what_enters_them_is_not(tmp_path: Path) -> None:
     nodes = [
         node("Cast", ["x"], ["h"], name="cast", to=TensorProto.FLOAT16),
         node("MatMul", ["h", "v"], ["y"], name="half"),
     ]
-    assert "float16" in str(refused(nodes, {"v": normal(1, 4, 4).astype(np.float16)}, tmp_path, "y")["half"])
+    half = layers_in(nodes, {"v": normal(1, 4, 4).astype(np.float16)}, tmp_path, "y")["half"]
+    assert (half.reason, half.input, half.bytes) == (None, None, 32)
+    assert "float16" in half.why_no_input
+
+
+def test_integer_weights_say_how_they_are_stored(tmp_path: Path) -> None:
+    nodes = [
+        node("Cast", ["x"], ["h"], name="cast", to=TensorProto.INT32),
+        node("MatMul", ["h", "v"], ["y"], name="whole"),
+    ]
+    assert "int32" in str(refused(nodes, {"v": np.ones((4, 4), np.int32)}, tmp_path, "y")["whole"])
 
 
 def test_quantized_weights_say_so(tmp_path: Path) -> None:
@@ -150,26 +169,79 @@ def test_quantized_weights_say_so(tmp_path: Path) -> None:
     assert "already quantized" in str(reasons["integer"])
 
 
-def test_recurrent_layers_say_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("op", "gates"), [("LSTM", 4), ("GRU", 3), ("RNN", 1)])
+def test_a_recurrent_node_has_a_layer_for_each_stored_tensor(op: str, gates: int, tmp_path: Path) -> None:
+    """The directions share no scale: their rows stand one below the other."""
     nodes = [
         node("Unsqueeze", ["x", "axis"], ["u"], name="unsqueeze"),
-        node("LSTM", ["u", "w", "r"], ["y"], name="memory", hidden_size=2),
+        node(op, ["u", "w", "r"], ["y"], name="memory", hidden_size=3, direction="bidirectional"),
+    ]
+    weights = {"axis": np.array([1]), "w": normal(1, 2, gates * 3, 4), "r": normal(2, 2, gates * 3, 3)}
+    found = layers_in(nodes, weights, tmp_path, "y")
+    assert {n: (x.shape, x.axis, x.weight_input, x.node) for n, x in found.items()} == {
+        "memory.W": ((2 * gates * 3, 4), 0, 1, "memory"),
+        "memory.R": ((2 * gates * 3, 3), 0, 2, "memory"),
+    }
+    assert all(x.reason is None and x.input is None and op in x.why_no_input for x in found.values())
+
+
+def test_the_layers_of_a_recurrent_node_get_names_that_no_node_has(tmp_path: Path) -> None:
+    nodes = [
+        node("Unsqueeze", ["x", "axis"], ["u"], name="m.W"),
+        node("LSTM", ["u", "w", "r"], ["y"], name="m", hidden_size=2),
     ]
     weights = {"axis": np.array([1]), "w": normal(1, 1, 8, 4), "r": normal(2, 1, 8, 2)}
-    assert "LSTM" in str(refused(nodes, weights, tmp_path, "y")["memory"])
+    assert set(layers_in(nodes, weights, tmp_path, "y")) == {"m.W_", "m.R"}
 
 
-def test_layers_inside_a_body_are_listed_with_their_reason(tmp_path: Path) -> None:
-    found = layers_of(graph_of(branching(), tmp_path))
-    assert set(found) == {"conv", "gemm", "inside"}
-    assert "body of a If" in str(found["inside"].reason) or "body of an If" in str(found["inside"].reason)
-    assert found["conv"].reason is None
+def test_computed_recurrent_weights_say_so(tmp_path: Path) -> None:
+    nodes = [
+        node("Unsqueeze", ["x", "axis"], ["u"], name="unsqueeze"),
+        node("Mul", ["w", "w"], ["ww"], name="square"),
+        node("LSTM", ["u", "ww", "r"], ["y"], name="m", hidden_size=2),
+    ]
+    weights = {"axis": np.array([1]), "w": normal(1, 1, 8, 4), "r": normal(2, 1, 8, 2)}
+    reasons = refused(nodes, weights, tmp_path, "y")
+    assert "computed" in str(reasons["m.W"])
+    assert reasons["m.R"] is None
+
+
+def test_a_layer_inside_a_body_stands_where_its_node_is_and_keeps_its_activations(tmp_path: Path) -> None:
+    graph = graph_of(branching(), tmp_path)
+    assert [(x.name, x.body) for x in graph.quantizable] == [("conv", ""), ("inside", "If"), ("gemm", "")]
+    inside = graph.layer("inside")
+    assert inside.input is None
+    assert "body of an If" in inside.why_no_input
 
 
 def test_every_reason_names_its_node(tmp_path: Path) -> None:
-    inside = layers_of(graph_of(branching(), tmp_path))["inside"]
-    assert inside.reason is not None
-    assert inside.reason.node == "inside"
+    nodes = [node("Transpose", ["x"], ["t"], name="turn"), node("MatMul", ["x", "t"], ["y"], name="scores")]
+    reason = layers_in(nodes, {}, tmp_path, "y")["scores"].reason
+    assert reason is not None
+    assert reason.node == "scores"
+
+
+def test_the_weights_of_fused_attention_are_a_layer(tmp_path: Path) -> None:
+    fused = helper.make_node("Attention", ["x", "w", "b"], ["y"], name="a", domain="com.microsoft")
+    model = build(
+        [fused], [port("x", "N", 2, 4)], [port("y", "N", 2, 4)], {"w": normal(1, 4, 12), "b": normal(2, 12)}
+    )
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    file = file_of(model, tmp_path)
+    (layer,) = Graph(file, file.model).layers
+    assert (layer.name, layer.shape, layer.axis, layer.reason) == ("a", (4, 12), 1, None)
+
+
+def test_operators_with_numbers_in_their_attributes_are_listed(tmp_path: Path) -> None:
+    linear = helper.make_node(
+        "LinearRegressor", ["x"], ["y"], name="r", domain="ai.onnx.ml", coefficients=[1.0, 2.0, 3.0, 4.0]
+    )
+    model = build([linear], [port("x", "N", 4)], [port("y", "N", 1)], {})
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 1))
+    file = file_of(model, tmp_path)
+    (layer,) = Graph(file, file.model).layers
+    assert layer.parameters == 4
+    assert "attributes" in str(layer.reason)
 
 
 def test_a_gather_of_indices_or_of_another_axis_is_no_layer(tmp_path: Path) -> None:

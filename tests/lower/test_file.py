@@ -164,6 +164,17 @@ def test_bodies_and_what_they_read_survive(tmp_path: Path) -> None:
         assert sqnr_db(simulate(graph.model, feeds)[0], simulate(made, feeds)[0]) > 30
 
 
+def test_an_exported_file_can_be_opened_and_exported_again(tmp_path: Path) -> None:
+    """Its tensors have short names already."""
+    graph = graph_of(conv_chain(), tmp_path)
+    once = content(graph, Plan())
+    again = graph_of(proto_of(once), tmp_path, "again.onnx")
+    feeds = generate_inputs(inputs_of(graph.model))
+    np.testing.assert_array_equal(run(content(again, Plan()), feeds)[0], run(once, feeds)[0])
+    twice = content(again, preset_plan(again, "int8-weights"))
+    assert sqnr_db(run(once, feeds)[0], run(twice, feeds)[0]) > 30
+
+
 def test_lowering_leaves_the_graph_as_it_was(tmp_path: Path) -> None:
     graph = graph_of(conv_chain(), tmp_path)
     before = to_bytes(graph.model)
@@ -172,10 +183,10 @@ def test_lowering_leaves_the_graph_as_it_was(tmp_path: Path) -> None:
     assert to_bytes(graph.model) == before
 
 
-def test_a_layer_that_cannot_be_quantized_is_named(tmp_path: Path) -> None:
+def test_a_precision_that_a_layer_cannot_take_is_named(tmp_path: Path) -> None:
     graph = graph_of(branching(), tmp_path)
-    with pytest.raises(PlanError, match=r"'inside'.*body"):
-        content(graph, Plan("bad", {"inside": Precision(Scheme("int8"))}))
+    with pytest.raises(PlanError, match=r"'inside'.*body of an If"):
+        content(graph, Plan("bad", {"inside": Precision(Scheme("int8"), Scheme("uint8", "tensor", False))}))
 
 
 def test_weights_that_are_not_finite_name_their_layer(tmp_path: Path) -> None:

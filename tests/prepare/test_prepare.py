@@ -119,7 +119,7 @@ def test_a_step_that_moves_the_outputs_is_undone(tmp_path: Path, monkeypatch: py
 def test_steps_are_proven_on_the_samples_given(tmp_path: Path) -> None:
     file = file_of(conv_chain(), tmp_path)
     _, steps = prepare(file.model, {"x": normal(1, 3, 3, 8, 8)})
-    assert {s.name: s.kept for s in steps} == {"batch norm": True}
+    assert {s.name: s.kept for s in steps} == {"batch norm": True, "shapes": True}
     assert all(s.proof_db is not None and s.proof_db > 100 for s in steps)
 
 

@@ -1,0 +1,136 @@
+"""What a file must hold before its graph is built: nothing in it is believed.
+
+Each check ends in one sentence. Walks are loops, so a deep file cannot exhaust the stack."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import onnx
+from onnx import AttributeProto, GraphProto, TensorProto
+
+from quant_core.errors import ModelError
+
+MOST_NODES = 50_000  # a graph of this size takes seconds to build and to copy
+_BITS: dict[int, int] = {
+    TensorProto.DOUBLE: 64, TensorProto.INT64: 64, TensorProto.UINT64: 64, TensorProto.COMPLEX64: 64,
+    TensorProto.COMPLEX128: 128, TensorProto.FLOAT: 32, TensorProto.INT32: 32, TensorProto.UINT32: 32,
+    TensorProto.FLOAT16: 16, TensorProto.BFLOAT16: 16, TensorProto.INT16: 16, TensorProto.UINT16: 16,
+    TensorProto.INT4: 4, TensorProto.UINT4: 4, TensorProto.FLOAT4E2M1: 4,
+    TensorProto.INT2: 2, TensorProto.UINT2: 2,
+}  # fmt: skip
+_Scope = tuple[set[str], ...]
+
+
+def walk(graph: GraphProto) -> Iterator[GraphProto]:
+    """The graph and the bodies of its nodes, outer ones first."""
+    stack = [graph]
+    while stack:
+        current = stack.pop()
+        yield current
+        stack += [body for node in current.node for body in bodies(node)]
+
+
+def bodies(node: onnx.NodeProto) -> list[GraphProto]:
+    """The graphs in the attributes of a node."""
+    found: list[GraphProto] = []
+    for attribute in node.attribute:
+        if attribute.type == AttributeProto.GRAPH:
+            found.append(attribute.g)
+        elif attribute.type == AttributeProto.GRAPHS:
+            found += attribute.graphs
+    return found
+
+
+def check_proto(proto: onnx.ModelProto, name: str) -> None:
+    """ModelError where the graph is too large, a tensor lies about its size, or a node reads what nothing
+    gives.
+    """
+    nodes = 0
+    for graph in walk(proto.graph):
+        nodes += len(graph.node)
+        if nodes > MOST_NODES:
+            raise ModelError(
+                f"'{name}' has more than {MOST_NODES:,} nodes", "split the model, or simplify it first"
+            )
+    for function in proto.functions:
+        nodes += len(function.node)
+    for graph in walk(proto.graph):
+        for tensor in tensors(graph):
+            _check_size(tensor, name)
+    _check_names(proto.graph, name)
+
+
+def tensors(graph: GraphProto) -> Iterator[TensorProto]:
+    """The tensors stored in one graph: initializers and attributes, without its bodies."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == AttributeProto.TENSOR:
+                yield attribute.t
+            yield from attribute.tensors
+
+
+def _check_size(tensor: TensorProto, name: str) -> None:
+    count = math.prod(tensor.dims)
+    if any(d < 0 for d in tensor.dims):
+        raise ModelError(f"the tensor '{tensor.name}' in '{name}' has a negative size", "export it again")
+    if tensor.data_location == TensorProto.EXTERNAL or tensor.data_type == TensorProto.STRING:
+        return
+    if tensor.HasField("raw_data") and tensor.raw_data:
+        expected = -(-count * _BITS.get(tensor.data_type, 8) // 8)
+        held = len(tensor.raw_data)
+        if held != expected:
+            raise ModelError(
+                f"the tensor '{tensor.name}' in '{name}' declares {expected:,} bytes and holds {held:,}",
+                "export the model again",
+            )
+        return
+    held = max(
+        len(field)
+        for field in (
+            tensor.float_data, tensor.int32_data, tensor.int64_data, tensor.double_data, tensor.uint64_data
+        )
+    )  # fmt: skip
+    bits = _BITS.get(tensor.data_type, 8)
+    expected = -(-count * bits // 8) if bits < 8 else count * 2 if tensor.data_type in (14, 15) else count
+    if held != expected:
+        raise ModelError(
+            f"the tensor '{tensor.name}' in '{name}' declares {count:,} values and holds {held:,}",
+            "export the model again",
+        )
+
+
+def _check_names(graph: GraphProto, name: str) -> None:
+    """Every tensor that a node reads must be given by an input, a stored tensor or a node in sight."""
+    stack: list[tuple[GraphProto, _Scope]] = [(graph, ())]
+    while stack:
+        current, outer = stack.pop()
+        scope: _Scope = (_given(current, name), *outer)
+        for node in current.node:
+            for read in node.input:
+                if read and not any(read in names for names in scope):
+                    raise ModelError(
+                        f"a node of type {node.op_type} in '{name}' reads '{read}', which nothing gives",
+                        "export the model again",
+                    )
+            stack += [(body, scope) for body in bodies(node)]
+        for output in current.output:
+            if not any(output.name in names for names in scope):
+                raise ModelError(
+                    f"the output '{output.name}' in '{name}' is given by no node", "export the model again"
+                )
+
+
+def _given(graph: GraphProto, name: str) -> set[str]:
+    given = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
+    made: set[str] = set()
+    for node in graph.node:
+        for output in node.output:
+            if output and (output in made or output in given):
+                raise ModelError(
+                    f"the name '{output}' in '{name}' is given to two tensors", "export the model again"
+                )
+            made.add(output)
+    return given | made

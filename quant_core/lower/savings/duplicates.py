@@ -1,0 +1,38 @@
+"""Tensors of equal type, shape and bytes, stored once."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from quant_core.graph import sizes_of
+
+_SAMPLE = 64  # elements compared first, so that tensors that differ are not read whole
+
+
+def merge_duplicates(model: ir.Model) -> int:
+    """Store equal tensors once; returns how many copies were dropped."""
+    groups: dict[object, list[ir.Value]] = {}
+    dropped = 0
+    for name, value in list(model.graph.initializers.items()):
+        tensor = value.const_value
+        if tensor is None or value.is_graph_input() or value.is_graph_output():
+            continue
+        if tensor.dtype == ir.DataType.STRING:
+            continue
+        flat = np.asarray(tensor.numpy()).reshape(-1)
+        sample = flat[:: max(1, flat.size // _SAMPLE)].tobytes()
+        alike = groups.setdefault((tensor.dtype, sizes_of(tensor), sample), [])
+        same = next((other for other in alike if _equal(other, flat)), None)
+        if same is None:
+            alike.append(value)
+            continue
+        value.replace_all_uses_with(same)
+        del model.graph.initializers[name]
+        dropped += 1
+    return dropped
+
+
+def _equal(value: ir.Value, flat: np.ndarray) -> bool:
+    tensor = value.const_value
+    return tensor is not None and np.asarray(tensor.numpy()).tobytes() == flat.tobytes()
