@@ -8,7 +8,7 @@ from pages.parts import text
 from pages.parts.live import take_results
 from pages.parts.state import State, current
 from quant_core.errors import QuantscopeError
-from quant_core.study import Source, Study, check_layer
+from quant_core.study import Source, Study, check_layer, open_guarded
 
 
 def opened() -> tuple[State, Study]:
@@ -42,7 +42,7 @@ def open_study(source: Source) -> Study:
 
 @st.cache_resource(max_entries=4, show_spinner="Opening the model and its data")
 def _open(source: Source, stamps: tuple[float, ...]) -> Study:
-    return source.open()
+    return open_guarded(source)
 
 
 def calm(error: QuantscopeError | str) -> None:

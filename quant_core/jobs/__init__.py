@@ -1,6 +1,7 @@
 """Jobs: long work outside of the app, on dask.distributed workers: ask, follow, cancel."""
 
 from quant_core.jobs.board import CANCELLED, DONE, FAILED, RUNNING, WAITING, Board, Job
+from quant_core.jobs.guarded import SECONDS, run_guarded
 from quant_core.jobs.line import Line
 from quant_core.jobs.link import Link
 from quant_core.jobs.worker import Stopped, Task, Tick
@@ -10,6 +11,7 @@ __all__ = [
     "DONE",
     "FAILED",
     "RUNNING",
+    "SECONDS",
     "WAITING",
     "Board",
     "Job",
@@ -18,4 +20,5 @@ __all__ = [
     "Stopped",
     "Task",
     "Tick",
+    "run_guarded",
 ]

@@ -59,6 +59,7 @@ from quant_core.study.integers import Followed, Integers, follow, known_integers
 from quant_core.study.journey import Step, journey
 from quant_core.study.latency import Latency, known_latency, measure_latency
 from quant_core.study.open import open_model, open_samples
+from quant_core.study.opening import open_guarded
 from quant_core.study.preview import Preview, preview
 from quant_core.study.records import Evaluation, cell_json
 from quant_core.study.sensitivity import (
@@ -210,6 +211,7 @@ __all__ = [
     "measure_latency",
     "new_session_id",
     "numbers_table",
+    "open_guarded",
     "open_model",
     "open_samples",
     "ordered",

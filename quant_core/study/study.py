@@ -27,7 +27,7 @@ from quant_core.formats import QuantizedTensor, Scheme, get_format
 from quant_core.graph import Graph, Layer, inputs_of, opset_of, read_model, runnable
 from quant_core.lower import WeightCache
 from quant_core.plan import PARTS, Plan
-from quant_core.prepare import Saving, Step, find_savings, may_save, prepare
+from quant_core.prepare import Saving, Step, may_save
 from quant_core.stats import Ranges
 from quant_core.store import Store, measurement_key
 from quant_core.study.calibration import KeptRanges
@@ -35,15 +35,23 @@ from quant_core.study.files import Files
 from quant_core.study.inspection import inspection
 from quant_core.study.keys import Keys
 from quant_core.study.open import OpenedData, open_model, open_samples, proof_samples
+from quant_core.study.preparation import Preparation
 from quant_core.study.records import Evaluation, cell_of, cell_record
 
 
 class Study:
     """A model opened with its data. Measurements are kept in the store as soon as they exist."""
 
-    def __init__(self, graph: Graph, steps: tuple[Step, ...], data: OpenedData | None, store: Store) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        steps: tuple[Step, ...],
+        preparation: Preparation,
+        data: OpenedData | None,
+        store: Store,
+    ) -> None:
         self.graph, self.steps, self.store = graph, steps, store
-        self._data = data
+        self._data, self._preparation = data, preparation
         graph.refuse = self._refused_savings
         self.cache = WeightCache(graph)
         self.reference = Reference(runnable(graph.file))
@@ -67,17 +75,16 @@ class Study:
         file = open_model(model)
         inputs = inputs_of(file.model)
         opened = None if data is None else open_samples(data, inputs, calibration, preprocess, samples)
-        proof = None if opened is None else proof_samples(opened.evaluation, inputs)
-        prepared, steps = prepare(file.model, proof)
-        repairs = tuple(Step("repair", text, None, True) for text in file.repairs)
-        return cls(Graph(file, prepared), (*repairs, *steps), opened, store or Store())
+        store = store or Store()
 
-    @property
-    def _proof(self) -> Batch | None:
-        """A few samples to prove with, None without data."""
-        if self._data is None:
-            return None
-        return proof_samples(self._data.evaluation, inputs_of(self.graph.file.model))
+        def proof() -> Batch | None:
+            return None if opened is None else proof_samples(opened.evaluation, inputs)
+
+        key = None if opened is None else opened.evaluation.key
+        preparation = Preparation(file, key, proof, store.path.parent / "prepared")
+        prepared, steps = preparation.graph()
+        repairs = tuple(Step("repair", text, None, True) for text in file.repairs)
+        return cls(Graph(file, prepared), (*repairs, *steps), preparation, opened, store)
 
     @property
     def data(self) -> Dataset:
@@ -132,7 +139,7 @@ class Study:
         """What can be saved of the user's file without changing what it computes, each proven. Exported files
         take those that are kept.
         """
-        return find_savings(self.graph.file.model, self._proof)
+        return self._preparation.savings()
 
     def _refused_savings(self) -> frozenset[str]:
         if not may_save(self.graph.file.model):
@@ -211,12 +218,11 @@ class Study:
             return found
         size = batch_size(inputs_of(self.graph.file.model), plan.has_dynamic)
         model = self.lowered(plan, decoder)
+        baseline = self.baseline(execution, plan.has_dynamic, data)  # first: who sees the record needs it
         quality = evaluate(model, data, self.reference, execution, size, progress)
         about = self.keys.plan(plan, execution, data, decoder)
         self.store.put(about, {"bytes": len(model), **asdict(quality)})
-        return self._evaluation(
-            quality, len(model), self.baseline(execution, plan.has_dynamic, data), execution
-        )
+        return self._evaluation(quality, len(model), baseline, execution)
 
     def export(self, plan: Plan, path: str | Path, decoder: str = "cast") -> dict[str, Any]:
         """Write the quantized ONNX file; the record of the command `export`. ModelError where it cannot be

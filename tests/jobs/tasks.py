@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -63,3 +65,41 @@ def look(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
 
 
 TASKS = {f.__name__: f for f in (count, stubborn, refuse, crash, devour, look)}
+
+
+# ---- what a guarded process may meet
+
+
+def noisy(given: dict[str, Any]) -> dict[str, Any]:
+    """Libraries print what they like."""
+    print("something")
+    os.write(1, b"more")
+    return given
+
+
+def odd_data(given: dict[str, Any]) -> None:
+    """An error of ours."""
+    raise DataError("the data is odd", "give other data")
+
+
+def segfault(given: dict[str, Any]) -> None:
+    """What native code does with a bad file."""
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def divide_by_zero(given: dict[str, Any]) -> float:
+    """An error of others."""
+    return 1 / 0
+
+
+def hang(given: dict[str, Any]) -> None:
+    """Never ends, and has started something."""
+    subprocess.Popen(["sleep", "86399"])
+    time.sleep(3600)
+
+
+def eat(given: dict[str, Any]) -> None:
+    """More than it may have."""
+    kept = []
+    while True:
+        kept.append(bytearray(256 << 20))

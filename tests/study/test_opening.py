@@ -1,0 +1,88 @@
+"""A stranger's file is opened apart: whatever it does ends in one sentence; what was prepared is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from quant_core.errors import ModelError, QuantscopeError
+from quant_core.store import Store
+from quant_core.study import Source, Study, open_guarded
+from quant_core.study import preparation as module
+from tests.models import build, conv_chain, normal, port
+
+
+def saved(model: onnx.ModelProto, folder: Path) -> Source:
+    path = folder / "net.onnx"
+    onnx.save(model, path)
+    return Source(str(path), None)
+
+
+def endless(folder: Path) -> Source:
+    """A loop that does not end while anybody waits."""
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go"], ["on"]),
+            helper.make_node("MatMul", ["seen", "w"], ["next"]),
+        ],
+        "body",
+        [port("i", kind=TensorProto.INT64), port("go", kind=TensorProto.BOOL), port("seen", 64, 64)],
+        [port("on", kind=TensorProto.BOOL), port("next", 64, 64)],
+    )
+    nodes = [
+        helper.make_node("Loop", ["times", "yes", "x"], ["looped"], name="loop", body=body),
+        helper.make_node("MatMul", ["looped", "w"], ["y"], name="last"),
+    ]
+    stored = {"times": np.array(2**60), "yes": np.array(True), "w": normal(0, 64, 64, scale=0.1)}
+    return saved(build(nodes, [port("x", 64, 64)], [port("y", 64, 64)], stored), folder)
+
+
+def test_a_model_that_never_ends_is_given_up(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="not open after 8 seconds"):
+        open_guarded(endless(tmp_path), seconds=8.0)
+
+
+def test_what_is_wrong_with_the_file_is_said_as_before(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(b"nothing of a model")
+    with pytest.raises(ModelError, match="not a readable ONNX file"):
+        open_guarded(Source(str(tmp_path / "net.onnx"), None))
+    with pytest.raises(QuantscopeError, match="no data file"):
+        open_guarded(Source(saved(conv_chain(), tmp_path).model, str(tmp_path / "none.npz")))
+
+
+def test_nothing_is_run_here_once_it_was_opened_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = saved(conv_chain(), tmp_path)
+    expected = Study.open(source.model, store=Store(tmp_path / "other"))
+    savings, opened = expected.savings, open_guarded(source)
+
+    def never(*_: object) -> None:
+        raise AssertionError("the file was run")
+
+    monkeypatch.setattr(module, "prepare", never)
+    monkeypatch.setattr(module, "find_savings", never)
+    for study in (opened, open_guarded(source)):
+        assert study.steps == expected.steps
+        assert study.savings == savings
+        assert study.graph.layers == expected.graph.layers
+
+
+def test_a_damaged_preparation_is_made_anew(tmp_path: Path) -> None:
+    source = saved(conv_chain(), tmp_path)
+    layers = open_guarded(source).graph.layers
+    for path in (Store().path.parent / "prepared").iterdir():
+        path.write_bytes(b"{")
+    assert source.open().graph.layers == layers
+
+
+def test_a_changed_file_is_opened_anew(tmp_path: Path) -> None:
+    source = saved(conv_chain(), tmp_path)
+    open_guarded(source)
+    (tmp_path / "net.onnx").write_bytes(b"something else, which is no model")
+    with pytest.raises(ModelError, match="not a readable ONNX file"):
+        open_guarded(source)
