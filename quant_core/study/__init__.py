@@ -57,6 +57,7 @@ from quant_core.study.journey import Step, journey
 from quant_core.study.latency import Latency, known_latency, measure_latency
 from quant_core.study.open import open_model, open_samples
 from quant_core.study.preview import Preview, preview
+from quant_core.study.quantized import quantized_layers, quantized_records
 from quant_core.study.records import Evaluation, cell_json
 from quant_core.study.sensitivity import (
     MEASURES,
@@ -201,6 +202,8 @@ __all__ = [
     "plan_cells",
     "preset_wish",
     "preview",
+    "quantized_layers",
+    "quantized_records",
     "ranges_wish",
     "reasons",
     "samples",
