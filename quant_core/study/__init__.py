@@ -4,6 +4,7 @@ from quant_core.data import DEFAULT, Sample, get_sample, samples
 from quant_core.engine import EXECUTIONS, Cell, CellKey
 from quant_core.jobs import CANCELLED, DONE, FAILED, RUNNING, WAITING, Job
 from quant_core.lower import DECODERS
+from quant_core.prepare import Saving
 from quant_core.stats import Ranges
 from quant_core.study.activations import (
     activation_formats,
@@ -72,6 +73,7 @@ from quant_core.study.sensitivity import (
 from quant_core.study.sessions import keep_plan, load_plans, load_session, new_session_id, save_session
 from quant_core.study.settled import METHODS, Settling, known_settling, top_samples
 from quant_core.study.source import Source
+from quant_core.study.stored import everything_stored
 from quant_core.study.study import Study
 from quant_core.study.uploads import keep_upload
 from quant_core.study.weights import (
@@ -143,6 +145,7 @@ __all__ = [
     "Ranges",
     "Row",
     "Sample",
+    "Saving",
     "Settling",
     "Source",
     "Step",
@@ -172,6 +175,7 @@ __all__ = [
     "desk_cells",
     "desk_formats",
     "evaluation_wish",
+    "everything_stored",
     "export_command",
     "export_wish",
     "forecast_sqnr",
