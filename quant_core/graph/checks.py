@@ -90,9 +90,9 @@ def _check_size(tensor: TensorProto, name: str) -> None:
         expected = -(-count * _BITS.get(tensor.data_type, 8) // 8)
         held = len(tensor.raw_data)
         if held != expected:
+            what = f"the tensor '{shown(tensor.name)}' in '{name}'"
             raise ModelError(
-                f"the tensor '{shown(tensor.name)}' in '{name}' declares {expected:,} bytes and holds {held:,}",
-                "export the model again",
+                f"{what} declares {expected:,} bytes and holds {held:,}", "export the model again"
             )
         return
     held = max(
@@ -119,10 +119,8 @@ def _check_names(graph: GraphProto, name: str) -> None:
         for node in current.node:
             for read in node.input:
                 if read and not any(read in names for names in scope):
-                    raise ModelError(
-                        f"a node of type {shown(node.op_type)} in '{name}' reads '{shown(read)}', which nothing gives",
-                        "export the model again",
-                    )
+                    what = f"a node of type {shown(node.op_type)} in '{name}' reads '{shown(read)}'"
+                    raise ModelError(f"{what}, which nothing gives", "export the model again")
             stack += [(body, scope) for body in bodies(node)]
         for output in current.output:
             if not any(output.name in names for names in scope):

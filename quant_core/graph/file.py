@@ -124,8 +124,9 @@ def _external_files(model: ir.Model, path: Path) -> list[Path]:
             )
         begin, length = tensor.offset or 0, int(tensor.nbytes) if tensor.length is None else tensor.length
         if begin < 0 or length != tensor.nbytes or begin + length > file.stat().st_size:
+            what = f"the tensor '{shown(tensor.name or '')}' in '{path.name}'"
             raise ModelError(
-                f"the tensor '{shown(tensor.name or '')}' in '{path.name}' declares more bytes than '{shown(location)}' holds",
+                f"{what} does not have the bytes that it declares in '{shown(location)}'",
                 "export the model again",
             )
         found[file] = None

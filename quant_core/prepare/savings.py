@@ -84,8 +84,8 @@ def _apply_all(base: ir.Model) -> tuple[ir.Model, list[tuple[str, str, int]]]:
 
 
 def _apply(model: ir.Model, kind: str, size: int) -> tuple[str, int]:
-    """Apply one saving to `model`, whose file has `size` bytes; what it did, empty where nothing, and how many
-    bytes it saves.
+    """Apply one saving to `model`, whose file has `size` bytes. Gives what it did, empty where nothing, and
+    how many bytes it saves.
     """
     if kind == NOTES:
         drop_notes(model)
