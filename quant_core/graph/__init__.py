@@ -9,19 +9,23 @@ from quant_core.graph.layers import Layer, Reason, weight_chain
 from quant_core.graph.nodes import INPUT, OUTPUT, Node, Part, edges_between, graph_nodes, merge_small
 from quant_core.graph.operators import bodies_of, every_node, product_of, slots_of
 from quant_core.graph.opset import opset_of, raise_opset
+from quant_core.graph.quantized import Entering, QuantizedLayer, Stored, read_quantized
 from quant_core.graph.shapes import sizes_of
 
 __all__ = [
     "INPUT",
     "OUTPUT",
+    "Entering",
     "Graph",
     "Layer",
     "ModelFile",
     "Node",
     "Part",
     "Port",
+    "QuantizedLayer",
     "Reason",
     "Segment",
+    "Stored",
     "bodies_of",
     "count_parameters",
     "cut_segments",
@@ -36,6 +40,7 @@ __all__ = [
     "product_of",
     "raise_opset",
     "read_model",
+    "read_quantized",
     "repeated_blocks",
     "runnable",
     "sizes_of",

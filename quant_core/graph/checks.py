@@ -13,6 +13,7 @@ from onnx import AttributeProto, GraphProto, TensorProto
 from quant_core.errors import ModelError
 
 MOST_NODES = 50_000  # a graph of this size takes seconds to build and to copy
+_SHOWN = 80  # characters of a name in a sentence
 _BITS: dict[int, int] = {
     TensorProto.DOUBLE: 64, TensorProto.INT64: 64, TensorProto.UINT64: 64, TensorProto.COMPLEX64: 64,
     TensorProto.COMPLEX128: 128, TensorProto.FLOAT: 32, TensorProto.INT32: 32, TensorProto.UINT32: 32,
@@ -21,6 +22,11 @@ _BITS: dict[int, int] = {
     TensorProto.INT2: 2, TensorProto.UINT2: 2,
 }  # fmt: skip
 _Scope = tuple[set[str], ...]
+
+
+def shown(name: str) -> str:
+    """A name from a file, cut so that a sentence with it stays one."""
+    return name if len(name) <= _SHOWN else name[: _SHOWN - 1] + "…"
 
 
 def walk(graph: GraphProto) -> Iterator[GraphProto]:
@@ -75,16 +81,18 @@ def tensors(graph: GraphProto) -> Iterator[TensorProto]:
 def _check_size(tensor: TensorProto, name: str) -> None:
     count = math.prod(tensor.dims)
     if any(d < 0 for d in tensor.dims):
-        raise ModelError(f"the tensor '{tensor.name}' in '{name}' has a negative size", "export it again")
+        raise ModelError(
+            f"the tensor '{shown(tensor.name)}' in '{name}' has a negative size", "export it again"
+        )
     if tensor.data_location == TensorProto.EXTERNAL or tensor.data_type == TensorProto.STRING:
         return
     if tensor.HasField("raw_data") and tensor.raw_data:
         expected = -(-count * _BITS.get(tensor.data_type, 8) // 8)
         held = len(tensor.raw_data)
         if held != expected:
+            what = f"the tensor '{shown(tensor.name)}' in '{name}'"
             raise ModelError(
-                f"the tensor '{tensor.name}' in '{name}' declares {expected:,} bytes and holds {held:,}",
-                "export the model again",
+                f"{what} declares {expected:,} bytes and holds {held:,}", "export the model again"
             )
         return
     held = max(
@@ -97,7 +105,7 @@ def _check_size(tensor: TensorProto, name: str) -> None:
     expected = -(-count * bits // 8) if bits < 8 else count * 2 if tensor.data_type in (14, 15) else count
     if held != expected:
         raise ModelError(
-            f"the tensor '{tensor.name}' in '{name}' declares {count:,} values and holds {held:,}",
+            f"the tensor '{shown(tensor.name)}' in '{name}' declares {count:,} values and holds {held:,}",
             "export the model again",
         )
 
@@ -111,15 +119,14 @@ def _check_names(graph: GraphProto, name: str) -> None:
         for node in current.node:
             for read in node.input:
                 if read and not any(read in names for names in scope):
-                    raise ModelError(
-                        f"a node of type {node.op_type} in '{name}' reads '{read}', which nothing gives",
-                        "export the model again",
-                    )
+                    what = f"a node of type {shown(node.op_type)} in '{name}' reads '{shown(read)}'"
+                    raise ModelError(f"{what}, which nothing gives", "export the model again")
             stack += [(body, scope) for body in bodies(node)]
         for output in current.output:
             if not any(output.name in names for names in scope):
                 raise ModelError(
-                    f"the output '{output.name}' in '{name}' is given by no node", "export the model again"
+                    f"the output '{shown(output.name)}' in '{name}' is given by no node",
+                    "export the model again",
                 )
 
 
@@ -130,7 +137,8 @@ def _given(graph: GraphProto, name: str) -> set[str]:
         for output in node.output:
             if output and (output in made or output in given):
                 raise ModelError(
-                    f"the name '{output}' in '{name}' is given to two tensors", "export the model again"
+                    f"the name '{shown(output)}' in '{name}' is given to two tensors",
+                    "export the model again",
                 )
             made.add(output)
     return given | made

@@ -12,7 +12,7 @@ import onnx
 import onnx_ir as ir
 
 from quant_core.errors import ModelError
-from quant_core.graph.checks import check_proto
+from quant_core.graph.checks import check_proto, shown
 from quant_core.graph.repair import repair
 
 _BLOCK = 1 << 20
@@ -106,24 +106,27 @@ def _external_files(model: ir.Model, path: Path) -> list[Path]:
         location = str(tensor.location)
         try:
             file = (folder / location).resolve()
+            there = file.is_file()
         except (OSError, ValueError, RuntimeError) as error:  # a name no file system takes, links in a ring
             raise ModelError(
-                f"'{path.name}' points to data that cannot be found ('{location}')",
+                f"'{path.name}' points to data that cannot be found ('{shown(location)}')",
                 "put the data beside the model",
             ) from error
         if not file.is_relative_to(folder):
             raise ModelError(
-                f"'{path.name}' points to data outside its folder ('{location}')",
+                f"'{path.name}' points to data outside its folder ('{shown(location)}')",
                 "move the data beside the model",
             )
-        if not file.is_file():
+        if not there:
             raise ModelError(
-                f"'{path.name}' needs the data file '{location}', which is missing", "put it beside the model"
+                f"'{path.name}' needs the data file '{shown(location)}', which is missing",
+                "put it beside the model",
             )
         begin, length = tensor.offset or 0, int(tensor.nbytes) if tensor.length is None else tensor.length
         if begin < 0 or length != tensor.nbytes or begin + length > file.stat().st_size:
+            what = f"the tensor '{shown(tensor.name or '')}' in '{path.name}'"
             raise ModelError(
-                f"the tensor '{tensor.name}' in '{path.name}' declares more bytes than '{location}' holds",
+                f"{what} does not have the bytes that it declares in '{shown(location)}'",
                 "export the model again",
             )
         found[file] = None

@@ -21,6 +21,8 @@ from quant_core.graph.operators import (
 from quant_core.graph.shapes import Shapes, count_macs, infer_shapes, sizes_of
 
 _PASS_THROUGH = ("Transpose", "Identity")
+_DECODING = (*_PASS_THROUGH, "Reshape", "Slice", "Mul", "Sub", "Add", "Cast", "Gather", "ReduceSum")
+_LONGEST_DECODER = 12  # nodes
 _FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
 
 
@@ -205,11 +207,21 @@ def _why_no_weights(node: ir.Node, op: str) -> str:
 
 
 def _why_computed(value: ir.Value | None) -> str:
+    """Why what a node reads is no stored weight: it is computed, from codes perhaps."""
     node = value.producer() if value is not None else None
-    while node is not None and node.op_type in _PASS_THROUGH and node.inputs[0] is not None:
-        node = node.inputs[0].producer()
-    if node is not None and node.op_type == "DequantizeLinear":
-        return "its weights are already quantized"
+    for _ in range(_LONGEST_DECODER):
+        if node is None:
+            break
+        first = node.inputs[0] if node.inputs else None
+        tensor = None if first is None else first.const_value
+        codes = tensor is not None and tensor.dtype.bitwidth <= 8 and tensor.dtype != ir.DataType.BOOL
+        if node.op_type == "DequantizeLinear" or (node.op_type == "Cast" and codes):
+            return "its weights are already quantized"
+        if node.op_type not in _DECODING or first is None:
+            break
+        if node.op_type == "Gather" and tensor is not None and len(node.inputs) > 1:  # a codebook
+            first = node.inputs[1]
+        node = first.producer() if first is not None else None
     return "its weights are computed while the model runs"
 
 

@@ -13,7 +13,7 @@ import onnx
 from onnx import GraphProto, TensorProto, helper, numpy_helper
 
 from quant_core.errors import ModelError
-from quant_core.graph.checks import walk
+from quant_core.graph.checks import shown, walk
 
 _DENSE_LIMIT = 256 << 20  # bytes of a sparse tensor written out
 
@@ -69,7 +69,8 @@ def _write_out(graph: GraphProto, name: str) -> int:
         values = _stored(sparse.values, name)
         if math.prod(dims) * values.itemsize > _DENSE_LIMIT:
             raise ModelError(
-                f"the sparse tensor '{label}' in '{name}' is too large to be written out", "make it smaller"
+                f"the sparse tensor '{shown(label)}' in '{name}' is too large to be written out",
+                "make it smaller",
             )
         dense = np.zeros(math.prod(dims), values.dtype)
         indices = _stored(sparse.indices, name)
@@ -78,7 +79,8 @@ def _write_out(graph: GraphProto, name: str) -> int:
             dense[flat] = values
         except (IndexError, ValueError) as error:
             raise ModelError(
-                f"the sparse tensor '{label}' in '{name}' points outside its shape", "export the model again"
+                f"the sparse tensor '{shown(label)}' in '{name}' points outside its shape",
+                "export the model again",
             ) from error
         graph.initializer.append(numpy_helper.from_array(dense.reshape(dims), label))
     count = len(graph.sparse_initializer)
@@ -91,7 +93,7 @@ def _stored(tensor: TensorProto, name: str) -> np.ndarray:
         return np.asarray(numpy_helper.to_array(tensor))
     except Exception as error:  # NumPy and protobuf each raise their own kinds
         raise ModelError(
-            f"the sparse tensor '{tensor.name}' in '{name}' cannot be read", "export the model again"
+            f"the sparse tensor '{shown(tensor.name)}' in '{name}' cannot be read", "export the model again"
         ) from error
 
 

@@ -3,6 +3,7 @@
 from quant_core.lower.lean import drop_notes
 from quant_core.lower.lower import Corrections, FindRange, WeightCache, lower, to_bytes
 from quant_core.lower.savings import SAVINGS
+from quant_core.lower.savings.single import smaller_tensor
 from quant_core.lower.weights import DECODERS
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "WeightCache",
     "drop_notes",
     "lower",
+    "smaller_tensor",
     "to_bytes",
 ]

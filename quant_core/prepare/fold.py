@@ -90,7 +90,7 @@ def _is_kept(node: ir.Node) -> bool:
     if node.op_type in ("Transpose", "Identity"):
         return tensor.dtype.is_floating_point() and len(sizes_of(tensor)) > 1
     narrow = tensor.dtype.bitwidth <= 8 or tensor.dtype in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
-    widens = node.op_type in ("Cast", "BitwiseAnd", "BitShift") and tensor.size > _SMALL
+    widens = node.op_type in ("Cast", "BitwiseAnd", "BitShift") and len(sizes_of(tensor)) > 1
     return widens and narrow and tensor.dtype != ir.DataType.BOOL
 
 

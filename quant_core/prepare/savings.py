@@ -48,9 +48,12 @@ def find_savings(model: ir.Model, samples: Batch | None = None) -> tuple[Saving,
     for kind in (*SAVINGS, NOTES):
         candidate = base.clone()
         text, saved = _apply(candidate, kind, len(to_bytes(base)))
-        if saved > 0:
-            found.append(_proven(kind, text, saved, candidate, feeds, expected))
-            base = candidate if found[-1].kept else base
+        if not text:
+            continue
+        saving = _proven(kind, text, saved, candidate, feeds, expected)
+        base = candidate if saving.kept else base
+        if saved > 0 or not saving.kept:
+            found.append(saving)
     return tuple(found)
 
 
@@ -81,13 +84,15 @@ def _apply_all(base: ir.Model) -> tuple[ir.Model, list[tuple[str, str, int]]]:
 
 
 def _apply(model: ir.Model, kind: str, size: int) -> tuple[str, int]:
-    """Apply one saving to `model`, whose file has `size` bytes; what it does, and how many bytes it saves."""
+    """Apply one saving to `model`, whose file has `size` bytes. Gives what it did, empty where nothing, and
+    how many bytes it saves.
+    """
     if kind == NOTES:
         drop_notes(model)
         return _NOTES_TEXT, size - len(to_bytes(model))
     change, text = SAVINGS[kind]
     count = change(model)
-    return text.format(count), size - len(to_bytes(model)) if count else 0
+    return (text.format(count), size - len(to_bytes(model))) if count else ("", 0)
 
 
 def _proven(

@@ -4,6 +4,7 @@ from quant_core.data import DEFAULT, Sample, get_sample, samples
 from quant_core.engine import EXECUTIONS, Cell, CellKey
 from quant_core.jobs import CANCELLED, DONE, FAILED, RUNNING, WAITING, Job
 from quant_core.lower import DECODERS
+from quant_core.prepare import Saving
 from quant_core.stats import Ranges
 from quant_core.study.activations import (
     activation_formats,
@@ -61,6 +62,7 @@ from quant_core.study.latency import Latency, known_latency, measure_latency
 from quant_core.study.open import open_model, open_samples
 from quant_core.study.opening import open_guarded
 from quant_core.study.preview import Preview, preview
+from quant_core.study.quantized import quantized_layers, quantized_records
 from quant_core.study.records import Evaluation, cell_json
 from quant_core.study.sensitivity import (
     MEASURES,
@@ -75,6 +77,7 @@ from quant_core.study.sensitivity import (
 from quant_core.study.sessions import keep_plan, load_plans, load_session, new_session_id, save_session
 from quant_core.study.settled import METHODS, Settling, known_settling, top_samples
 from quant_core.study.source import Source
+from quant_core.study.stored import everything_stored
 from quant_core.study.study import Study
 from quant_core.study.uploads import keep_upload
 from quant_core.study.weights import (
@@ -154,6 +157,7 @@ __all__ = [
     "Ranges",
     "Row",
     "Sample",
+    "Saving",
     "Settling",
     "Source",
     "Step",
@@ -183,6 +187,7 @@ __all__ = [
     "desk_cells",
     "desk_formats",
     "evaluation_wish",
+    "everything_stored",
     "export_command",
     "export_wish",
     "follow",
@@ -219,6 +224,8 @@ __all__ = [
     "plan_cells",
     "preset_wish",
     "preview",
+    "quantized_layers",
+    "quantized_records",
     "ranges_wish",
     "reasons",
     "samples",

@@ -152,7 +152,7 @@ def stored_bytes(study: Study, plan: Plan) -> pd.DataFrame:
     Columns: name (of the tensor), group, bytes, bits (in `plan`, of weights of layers; 0 of others), note
     (the layers that read it, its shape)."""
     file = study.graph.file
-    readers, weights = _readers(study)
+    readers, weights = readers_of(study)
     rows = []
     for name, tensor in _tensors(file.model):
         names = readers.get(name, [])
@@ -181,7 +181,7 @@ def stored_bytes(study: Study, plan: Plan) -> pd.DataFrame:
     return pd.concat([table, pd.DataFrame(extra, columns=table.columns)], ignore_index=True)
 
 
-def _readers(study: Study) -> tuple[dict[str, list[str]], dict[str, str]]:
+def readers_of(study: Study) -> tuple[dict[str, list[str]], dict[str, str]]:
     """For the tensors of the user's file: the layers that read each, and of weights the layer they are of."""
     names = {n.outputs[0].name: n.name or "" for n in study.graph.model.graph if n.outputs}
     layers = {layer.name: layer for layer in study.graph.layers}

@@ -8,6 +8,7 @@ from typing import Any
 
 from quant_core.graph import Graph, Layer, count_parameters, inputs_of, opset_of, outputs_of
 from quant_core.prepare import Saving
+from quant_core.study.quantized import quantized_records
 
 
 def inspection(graph: Graph, savings: Sequence[Saving]) -> dict[str, Any]:
@@ -23,6 +24,7 @@ def inspection(graph: Graph, savings: Sequence[Saving]) -> dict[str, Any]:
         "macs": sum(layer.macs or 0 for layer in graph.layers),
         "bytes": file.bytes,
         "layers": [_layer_json(layer) for layer in graph.layers],
+        "quantized": quantized_records(graph),
         "savings": [{"what": s.what, "bytes": s.bytes, "proven_db": s.proven_db} for s in savings],
     }
 

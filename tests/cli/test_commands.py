@@ -56,7 +56,10 @@ def test_samples_and_evaluate_agree_on_the_fp32_metric(cli: Command) -> None:
 
 def test_inspect_says_what_the_file_holds(cli: Command) -> None:
     record = cli("inspect", CNN, "--json").json
-    assert has(record, "name sha256 opset inputs outputs parameters macs bytes layers")
+    assert has(record, "name sha256 opset inputs outputs parameters macs bytes layers quantized savings")
+    assert record["quantized"] == []
+    assert all(has(saving, "what bytes proven_db") for saving in record["savings"])
+    assert all(saving["bytes"] > 0 and saving["proven_db"] == 200 for saving in record["savings"])
     assert record["name"] == "digits-cnn"
     stored = onnx.load(get_sample("digits-cnn").model).graph.initializer
     assert record["parameters"] == sum(math.prod(t.dims) for t in stored if t.data_type == 1)

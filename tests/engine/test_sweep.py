@@ -13,7 +13,19 @@ import pytest
 from quant_core.engine import Cell, CellKey, Reference, batch_size, cell_plan, evaluate, sweep
 from quant_core.graph import inputs_of
 from quant_core.lower import WeightCache, lower, to_bytes
-from tests.models import branching, conv_chain, graph_of, matmul_chain, positions, tied_language_model
+from quant_core.prepare import generate_inputs
+from tests.models import (
+    branching,
+    conv_chain,
+    dataset,
+    fixed_range,
+    graph_of,
+    looping,
+    matmul_chain,
+    positions,
+    recurrent,
+    tied_language_model,
+)
 
 PARTS = ("weights", "activations", "both")
 MODELS = [conv_chain, matmul_chain, tied_language_model, positions]
@@ -133,3 +145,15 @@ def test_a_reference_that_keeps_nothing_gives_the_same_numbers(bench: Any) -> No
     again = sweep(WeightCache(bench.graph), keys, bench.data, reference, bench.ranges.find, 8)
     for one, other in zip(swept(bench, keys), again, strict=True):
         assert one == other
+
+
+@pytest.mark.parametrize("make", [recurrent, looping], ids=lambda f: f.__name__)
+def test_layers_in_bodies_and_recurrent_ones_have_cells(make: Any, tmp_path: Path) -> None:
+    graph = graph_of(make(), tmp_path)
+    feeds = generate_inputs(inputs_of(graph.model), seed=3)
+    keys = [CellKey(x.name, "int4", "weights") for x in graph.quantizable]
+    found = list(
+        sweep(WeightCache(graph), keys, dataset(feeds), Reference(graph.file.path), fixed_range(), 2)
+    )
+    assert [cell.key for cell in found] == keys
+    assert all(5 < cell.quality.sqnr_db < 120 for cell in found)
