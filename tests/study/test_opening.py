@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
@@ -22,6 +21,10 @@ def saved(model: onnx.ModelProto, folder: Path) -> Source:
     return Source(str(path), None)
 
 
+def constant(name: str, kind: int, value: int) -> onnx.NodeProto:
+    return helper.make_node("Constant", [], [name], value=helper.make_tensor(name, kind, [], [value]))
+
+
 def endless(folder: Path) -> Source:
     """A loop that does not end while anybody waits."""
     body = helper.make_graph(
@@ -34,10 +37,16 @@ def endless(folder: Path) -> Source:
         [port("on", kind=TensorProto.BOOL), port("next", 64, 64)],
     )
     nodes = [
+        helper.make_node(
+            "Constant", [], ["times"], value=helper.make_tensor("t", TensorProto.INT64, [], [2**60])
+        ),
+        helper.make_node(
+            "Constant", [], ["yes"], value=helper.make_tensor("t", TensorProto.BOOL, [], [True])
+        ),
         helper.make_node("Loop", ["times", "yes", "x"], ["looped"], name="loop", body=body),
         helper.make_node("MatMul", ["looped", "w"], ["y"], name="last"),
     ]
-    stored = {"times": np.array(2**60), "yes": np.array(True), "w": normal(0, 64, 64, scale=0.1)}
+    stored = {"w": normal(0, 64, 64, scale=0.1)}
     return saved(build(nodes, [port("x", 64, 64)], [port("y", 64, 64)], stored), folder)
 
 
