@@ -55,6 +55,7 @@ from quant_core.study.desk import (
 from quant_core.study.edit import choose_scheme, toggle_lock
 from quant_core.study.exports import export_command
 from quant_core.study.formats import format_errors, measure_formats, seconds, unmeasured_formats
+from quant_core.study.hub import HUB, HubModel, fetch, is_hub, kept_path
 from quant_core.study.integers import WEIGHTS as INTEGER_WEIGHTS
 from quant_core.study.integers import Followed, Integers, follow, known_integers, why_no_integers
 from quant_core.study.journey import Step, journey
@@ -127,6 +128,7 @@ __all__ = [
     "EXPORT",
     "FAILED",
     "FORMATS",
+    "HUB",
     "INTEGERS",
     "INTEGER_WEIGHTS",
     "LATENCY",
@@ -149,6 +151,7 @@ __all__ = [
     "Followed",
     "Found",
     "GraphBox",
+    "HubModel",
     "Integers",
     "Job",
     "Latency",
@@ -190,6 +193,7 @@ __all__ = [
     "everything_stored",
     "export_command",
     "export_wish",
+    "fetch",
     "follow",
     "forecast_sqnr",
     "format_errors",
@@ -198,9 +202,11 @@ __all__ = [
     "further_formats",
     "get_sample",
     "integers_wish",
+    "is_hub",
     "journey",
     "keep_plan",
     "keep_upload",
+    "kept_path",
     "known_integers",
     "known_latency",
     "known_settling",

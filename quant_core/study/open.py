@@ -11,6 +11,7 @@ from quant_core.data import PREFIX, Batch, Dataset, draw, get_sample, open_data,
 from quant_core.engine import fixed_batch
 from quant_core.errors import ArgumentError
 from quant_core.graph import ModelFile, Port, read_model
+from quant_core.study.hub import HubModel, is_hub, kept_path
 
 _PROOF_SAMPLES = 4
 
@@ -24,10 +25,12 @@ class OpenedData:
 
 
 def open_model(reference: str | Path) -> ModelFile:
-    """The model at a path, or of `sample:NAME`."""
+    """The model at a path, of `sample:NAME`, or of the hub if it was fetched."""
     if str(reference).startswith(PREFIX):
         sample = get_sample(str(reference))
         return read_model(sample.model, sample.name)
+    if is_hub(str(reference)):
+        return read_model(kept_path(str(reference)), HubModel.parse(str(reference)).repo.split("/")[-1])
     return read_model(reference)
 
 
