@@ -41,6 +41,10 @@ def as_text(command: str, record: Any) -> str:
             for kind in ("inputs", "outputs")
         }
         return _pairs(head | ports) + "\n\n" + _table(rows)
+    if command == "check-data":
+        head = {k: record[k] for k in ("preprocess", "samples", "decided_by")}
+        head["result"] = record["warning"] or "No other preprocessing fits clearly better."
+        return _pairs(head) + "\n\n" + _table(record["fits"])
     if command == "sweep":
         head = {k: record[k] for k in ("samples", "calibration_samples", "execution")} | record["baseline"]
         return _pairs(head) + "\n\n" + _table(record["cells"])
@@ -50,7 +54,9 @@ def as_text(command: str, record: Any) -> str:
 def _pairs(record: dict[str, Any]) -> str:
     flat: dict[str, Any] = {}
     for key, value in record.items():
-        if isinstance(value, dict):
+        if key == "more":
+            flat.update({k: v["metric"] for k, v in value.items()})
+        elif isinstance(value, dict):
             flat.update({f"{key} {k}": v for k, v in value.items()})
         else:
             flat[key] = value
@@ -76,4 +82,4 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     text = str(value)
-    return "".join(c if c.isprintable() else "�" for c in text)[:120]
+    return "".join(c if c.isprintable() else "�" for c in text)[:240]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections import OrderedDict
 from pathlib import PurePosixPath
@@ -47,6 +48,13 @@ class ImageDataset(Dataset):
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def prepared_as(self, preprocess: Preprocess) -> ImageDataset:
+        """The same images and labels prepared in another way, for the same input."""
+        other = copy.copy(self)
+        other.preprocess, other.key = preprocess, f"{self.key} {preprocess.name}"
+        other._kept, other._kept_bytes = OrderedDict(), 0
+        return other
 
     def take(self, indices: Indices) -> Batch:
         return {self.wanted.port.name: np.stack([self._image(int(i)) for i in indices])}

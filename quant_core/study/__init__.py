@@ -1,6 +1,18 @@
 """The study: one model, one data set, and everything that is measured on them."""
 
-from quant_core.data import DEFAULT, Sample, get_sample, samples
+from quant_core.data import (
+    DEFAULT,
+    ENDINGS,
+    KINDS,
+    METRICS,
+    TASKS,
+    Measure,
+    Sample,
+    get_sample,
+    measure_of,
+    samples,
+)
+from quant_core.data import PRESETS as PREPROCESSING
 from quant_core.engine import EXECUTIONS, Cell, CellKey
 from quant_core.jobs import CANCELLED, DONE, FAILED, RUNNING, WAITING, Job
 from quant_core.lower import DECODERS
@@ -26,6 +38,7 @@ from quant_core.study.architecture import (
     tensors_of,
 )
 from quant_core.study.budget import BudgetSearch, Found
+from quant_core.study.check_data import DataCheck, DataFit, check_preprocess
 from quant_core.study.codes import Codes, codes_table, weight_codes
 from quant_core.study.compare import compare_files
 from quant_core.study.comparison import (
@@ -51,6 +64,7 @@ from quant_core.study.desk import (
     smallest_share,
     tradeoff,
 )
+from quant_core.study.details import Details
 from quant_core.study.edit import choose_scheme, toggle_lock
 from quant_core.study.exports import export_command
 from quant_core.study.journey import Step, journey
@@ -112,31 +126,40 @@ __all__ = [
     "DECODERS",
     "DEFAULT",
     "DONE",
+    "ENDINGS",
     "EVALUATE",
     "EXECUTIONS",
     "EXPORT",
     "FAILED",
+    "KINDS",
     "LATENCY",
     "MEASURES",
     "METHODS",
+    "METRICS",
     "ORDERS",
+    "PREPROCESSING",
     "PRESET",
     "RUNNING",
     "SEARCH",
     "SETTLE",
     "SWEEP",
+    "TASKS",
     "WAITING",
     "Architecture",
     "BudgetSearch",
     "Cell",
     "CellKey",
     "Codes",
+    "DataCheck",
+    "DataFit",
+    "Details",
     "Evaluation",
     "Finding",
     "Found",
     "GraphBox",
     "Job",
     "Latency",
+    "Measure",
     "Panel",
     "Preview",
     "Ranges",
@@ -158,6 +181,7 @@ __all__ = [
     "channel_errors",
     "channel_ranges",
     "check_layer",
+    "check_preprocess",
     "choose",
     "choose_scheme",
     "chosen_column",
@@ -192,6 +216,7 @@ __all__ = [
     "load_session",
     "loss",
     "measure_latency",
+    "measure_of",
     "new_session_id",
     "numbers_table",
     "open_model",
