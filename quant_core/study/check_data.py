@@ -23,6 +23,7 @@ from quant_core.study.details import Details
 from quant_core.study.open import open_model
 
 SAMPLES = 64
+MEASURED = 32  # samples that the statistics of inner tensors are taken of
 CONFIDENCE = 0.99  # of the interval that must lie above one half
 FARTHER = 1.5  # times that the chosen preprocessing is farther from the statistics of training
 LABELS, STATISTICS = "labels", "statistics"
@@ -44,9 +45,9 @@ class DataFit:
 @dataclass(frozen=True)
 class DataCheck:
     """The fits, the chosen one first and then the best first, and the one that is clearly better than the
-    chosen one, with a sentence that says so; None where there is none. `decided_by` is `labels`,
-    `statistics`, or None where there is neither: then nothing is said, since networks are often surest of
-    what they understand least."""
+    chosen one, with a sentence that says so; None where there is none. `decided_by` says what
+    there was, `labels`, `statistics` or both; None where there is neither: then nothing is said, since
+    networks are often surest of what they understand least."""
 
     preprocess: str
     samples: int
@@ -77,10 +78,10 @@ def check_preprocess(
     """Try `preprocess` and every preset, with red and with blue first, on at most `samples` of the images at
     `data`, by running the user's FP32 file.
 
-    With labels another one is clearly better where, of the samples that only one of the two gets right, its
-    share has a 99 % Clopper-Pearson interval above one half. Without labels, where the chosen one is at least
-    1.5 times as far from the statistics of training. DataError where the data is no folder or archive of
-    images."""
+    Another one is clearly better where, of the samples that only one of the two gets right, its share has a
+    99 % Clopper-Pearson interval above one half; or where the chosen one is at least 1.5 times as far from
+    the statistics of training, and labels, if there are some, do not speak against it. DataError where the
+    data is no folder or archive of images."""
     file = model if isinstance(model, ModelFile) else open_model(model)
     reading = (details or Details()).reading(file)
     ports = with_sizes(inputs_of(file.model), reading.sizes)
@@ -139,7 +140,8 @@ def _try(file: ModelFile, data: Dataset, name: str, chosen: bool) -> _Tried:
         confidence = float(_probabilities(outputs).max(axis=1).mean())
         if data.labels is not None and data.labels.shape == outputs.shape[:1]:
             right = outputs.argmax(axis=1) == data.labels
-    distance = batch_norm_distance(file.model, feeds, size)
+    step = -(-len(data) // MEASURED)
+    distance = batch_norm_distance(file.model, {k: a[::step] for k, a in feeds.items()}, size)
     metric = None if right is None else float(right.mean())
     return _Tried(DataFit(name, chosen, metric, confidence, distance), right)
 
@@ -162,32 +164,34 @@ def _rank(fit: DataFit) -> tuple[float, float, float]:
 
 def _better(tried: list[_Tried]) -> tuple[DataFit | None, str | None]:
     """The best of those that are clearly better than the first, and what decided."""
-    if tried[0].right is not None:
-        clear, by = _clear_by_labels, LABELS
-    elif tried[0].fit.distance is not None:
-        clear, by = _clear_by_statistics, STATISTICS
-    else:
-        return None, None
-    found = [t.fit for t in tried[1:] if clear(tried[0], t)]
-    return (min(found, key=_rank) if found else None), by
+    by = [LABELS] if tried[0].right is not None else []
+    by += [STATISTICS] if tried[0].fit.distance is not None else []
+    found = [t.fit for t in tried[1:] if _clear_by_labels(tried[0], t) or _clear_by_statistics(tried[0], t)]
+    return (min(found, key=_rank) if found else None), " and ".join(by) or None
 
 
 def _clear_by_labels(chosen: _Tried, other: _Tried) -> bool:
-    assert chosen.right is not None and other.right is not None
-    won, lost = int((other.right & ~chosen.right).sum()), int((chosen.right & ~other.right).sum())
-    if won <= lost:
-        return False
-    return bool(binomtest(won, won + lost).proportion_ci(CONFIDENCE, "exact").low > 0.5)
+    won, lost = _won_and_lost(chosen, other)
+    return won > lost and bool(binomtest(won, won + lost).proportion_ci(CONFIDENCE, "exact").low > 0.5)
+
+
+def _won_and_lost(chosen: _Tried, other: _Tried) -> tuple[int, int]:
+    """Samples that only the other gets right, and that only the chosen one does."""
+    if chosen.right is None or other.right is None:
+        return 0, 0
+    return int((other.right & ~chosen.right).sum()), int((chosen.right & ~other.right).sum())
 
 
 def _clear_by_statistics(chosen: _Tried, other: _Tried) -> bool:
     mine, its = chosen.fit, other.fit
-    assert mine.distance is not None and its.distance is not None
+    won, lost = _won_and_lost(chosen, other)
+    if mine.distance is None or its.distance is None or won < lost:
+        return False
     return mine.distance > FARTHER * its.distance
 
 
 def _sentence(chosen: DataFit, better: DataFit, samples: int) -> str:
-    if better.metric is not None and chosen.metric is not None:
+    if better.metric is not None and chosen.metric is not None and better.metric > chosen.metric:
         said = f"top-1 {100 * better.metric:.1f} % against {100 * chosen.metric:.1f} %"
     else:
         said = (
