@@ -17,8 +17,11 @@ from quant_core.graph import Port
 
 Sizes = Mapping[str, int]
 _CARRIED = re.compile(
-    r"(^|[._/])(past|past_key_values?|pkv|cache|hidden|cell|state|[hc]|[hc]_?(0|n|in|prev|t))"
-    r"([._/\d]|_?in$|_?prev$|_states?|$)|_state(s|_in)?$",
+    r"(^|[./])("
+    r"past_key\w*|past_?\d*|pkv_?\d*|\w*cache_?\d*"
+    r"|(hidden|cell|state|hidden_state|cell_state)s?(_?(in|prev|t|n|\d+))?"
+    r"|[hc]_?(in|prev|n|t|\d?)"
+    r")([./]|$)|_states?(_in|_?\d+)?$",
     re.IGNORECASE,
 )
 

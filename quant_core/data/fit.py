@@ -28,6 +28,11 @@ def fit(
     fitted: Batch = {}
     for port in inputs:
         if port.name not in arrays:
+            if not port.shape:
+                raise DataError(
+                    f"'{name}' has no value for the single number '{port.name}'",
+                    f"name it with --size {port.name}=number",
+                )
             held = ", ".join(f"'{k}'" for k in arrays) or "nothing"
             raise DataError(
                 f"'{name}' has no array '{port.name}', it holds {held}",

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from quant_core.data.carried import Sizes, looks_carried, sized
-from quant_core.data.dataset import ArrayDataset, Batch
+from quant_core.data.carried import Filled, Sizes, sized, split_inputs
+from quant_core.data.dataset import ArrayDataset, Batch, Dataset
 from quant_core.data.text import MASKS, POSITIONS, SEGMENTS
 from quant_core.errors import DataError
 from quant_core.graph import Port
@@ -27,7 +27,7 @@ def generated_data(
     count: int = COUNT,
     sizes: Sizes | None = None,
     seed: int = 0,
-) -> ArrayDataset:
+) -> Dataset:
     """`count` samples: standard normal noise for floats, valid indices for whole numbers (below `rows` where
     an input indexes a table, see `graph.index_rows`, else 0 or 1), ones for masks, zeros for carried state.
 
@@ -37,27 +37,31 @@ def generated_data(
     sizes = sizes or {}
     rng = np.random.default_rng(seed)
     arrays: Batch = {}
-    for port in sized(inputs, sizes):
+    ports = sized(inputs, sizes)
+    wanted, filled = split_inputs(ports, {}, sizes)
+    for port in wanted:
         if not port.shape:
-            raise DataError(f"no value is known for the input '{port.name}'", "give the data as .npz")
+            raise DataError(
+                f"no value is known for the input '{port.name}'", f"name one with --size {port.name}=number"
+            )
         free = [d if isinstance(d, int) else LENGTH for d in port.shape[1:]]
         if count * np.prod(free, dtype=np.float64) * 4 > BYTES:
             raise DataError(f"{count} generated samples are too large", "ask for fewer, as generated:8")
         arrays[port.name] = _made(port, (count, *free), rows.get(port.name), rng)
-    listed = " ".join(f"{p.name}:{p.dtype}:{a.shape}" for p, a in zip(inputs, arrays.values(), strict=True))
-    digest = hashlib.sha256(f"{listed} {sorted(rows.items())} {seed}".encode()).hexdigest()
+    listed = " ".join(f"{p.name}:{p.dtype}:{a.shape}" for p, a in zip(wanted, arrays.values(), strict=True))
+    digest = hashlib.sha256(
+        f"{listed} {sorted(rows.items())} {sorted(sizes.items())} {seed}".encode()
+    ).hexdigest()
     data = ArrayDataset(f"{count} generated samples", f"generated:{digest}", arrays, None)
     data.generated = True
     data.notes = ("Ranges are measured on generated inputs, not on data.",)
-    return data
+    return Filled(data, wanted[0], filled, sizes) if filled else data
 
 
 def _made(port: Port, shape: tuple[int, ...], rows: int | None, rng: np.random.Generator) -> np.ndarray:
     kind = np.dtype(np.float32) if port.dtype == "unknown" else np.dtype(port.dtype)
     if port.dtype == "str" or kind.kind not in _KINDS:
         raise DataError(f"inputs of {port.dtype} cannot be generated ('{port.name}')", "give data")
-    if looks_carried(port.name) and kind.kind == "f":
-        return np.zeros(shape, kind)
     if port.name in MASKS:
         return np.ones(shape, kind)
     if port.name in SEGMENTS:
