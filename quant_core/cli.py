@@ -14,7 +14,20 @@ from typing import Any, NoReturn
 from quant_core.cli_text import Progress, as_text
 from quant_core.errors import ArgumentError, QuantscopeError
 from quant_core.plan import PARTS, PRESETS, Plan, check_plan, preset_plan, read_plan
-from quant_core.study import DECODERS, EXECUTIONS, BudgetSearch, Study, cell_json, compare_files, samples
+from quant_core.study import (
+    DECODERS,
+    EXECUTIONS,
+    KINDS,
+    PREPROCESSING,
+    TASKS,
+    BudgetSearch,
+    Details,
+    Study,
+    cell_json,
+    check_preprocess,
+    compare_files,
+    samples,
+)
 
 Record = dict[str, Any] | list[Any]
 
@@ -104,6 +117,13 @@ def _parser() -> argparse.ArgumentParser:
     both.add_argument("a", metavar="A", help="path of an .onnx file, or sample:NAME")
     both.add_argument("b", metavar="B", help="path of the other")
     _add_samples(both, required=True)
+
+    check = command("check-data", _check_data, "Check that images are prepared as the model was trained.")
+    check.add_argument("model", metavar="MODEL", help="path of an .onnx file, or sample:NAME")
+    check.add_argument("--data", metavar="D", required=True, help="a folder or a zip archive of images")
+    check.add_argument("--preprocess", metavar="P", required=True, help="the preprocessing to check")
+    check.add_argument("--samples", metavar="N", type=int, default=64, help="images to try it on (64)")
+    check.add_argument("--size", metavar="DIM=N", action="append", help="the size of a free dimension")
     return parser
 
 
@@ -113,18 +133,31 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_samples(parser: argparse.ArgumentParser, required: bool = False) -> None:
-    parser.add_argument(
-        "--data", metavar="D", required=required, help=".npz, a folder of images, or sample:NAME"
-    )
+    parser.add_argument("--data", metavar="D", required=required, help=f"{KINDS}, or sample:NAME")
     parser.add_argument(
         "--calibration",
-        metavar="none|N|PATH",
-        help="what ranges are measured on (default: a fifth of the samples)",
+        metavar="none|N|PATH|generated:N",
+        help="what ranges are measured on (default: a fifth of the samples); generated: made-up inputs",
     )
     parser.add_argument(
-        "--preprocess", metavar="P", help="for images: torchvision, tensorflow, unit, raw or a JSON file"
+        "--preprocess",
+        metavar="P",
+        help=f"for images: {', '.join(PREPROCESSING)}, with +bgr or +stretch if wanted, or a JSON file",
     )
     parser.add_argument("--samples", metavar="N", type=int, help="evaluate only this many samples")
+    parser.add_argument("--task", metavar="T", help=f"what is measured, unless guessed: {', '.join(TASKS)}")
+    parser.add_argument(
+        "--outputs", metavar="O", help="the output that decides, or scores=NAME,boxes=NAME[,format=centres]"
+    )
+    parser.add_argument(
+        "--size",
+        metavar="DIM=N",
+        action="append",
+        help="the size of a free dimension, by its name or as x[1]",
+    )
+    parser.add_argument("--tokenizer", metavar="F", help="for text: the tokenizer.json of the model")
+    parser.add_argument("--rate", metavar="HZ", type=int, help="for sound: the rate the model was trained on")
+    parser.add_argument("--boxes", metavar="F", help="for detectors: XML files with the boxes of the images")
 
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:
@@ -147,10 +180,23 @@ def _study(options: argparse.Namespace, needs_data: bool = True) -> Study:
     if data is None and str(options.model).startswith("sample:"):
         data = options.model
     if data is None and needs_data:
-        raise ArgumentError(
-            "No data is named", "add --data with an .npz file, a folder of images, or sample:NAME"
-        )
-    return Study.open(options.model, data, options.calibration, options.preprocess, options.samples)
+        raise ArgumentError("No data is named", "add --data with a file, a folder, or sample:NAME")
+    study = Study.open(
+        options.model,
+        data,
+        options.calibration,
+        options.preprocess,
+        options.samples,
+        details=_details(options),
+    )
+    for note in study.notes:
+        print(note, file=sys.stderr)
+    return study
+
+
+def _details(options: argparse.Namespace) -> Details:
+    sizes = ",".join(options.size) if options.size else None
+    return Details(options.task, options.outputs, sizes, options.tokenizer, options.rate, options.boxes)
 
 
 def _plan(options: argparse.Namespace, study: Study) -> Plan:
@@ -192,6 +238,7 @@ def _sweep(options: argparse.Namespace) -> Record:
         "samples": len(study.data),
         "calibration_samples": study.calibration_samples,
         "execution": options.execution,
+        **({"generated_calibration": True} if study.calibration_is_generated else {}),
         "baseline": {
             "metric": baseline.metric,
             "metric_name": baseline.metric_name,
@@ -240,8 +287,24 @@ def _export(options: argparse.Namespace) -> Record:
 
 def _compare(options: argparse.Namespace) -> Record:
     return compare_files(
-        options.a, options.b, options.data, options.calibration, options.preprocess, options.samples
+        options.a,
+        options.b,
+        options.data,
+        options.calibration,
+        options.preprocess,
+        options.samples,
+        _details(options),
     )
+
+
+def _check_data(options: argparse.Namespace) -> Record:
+    if options.samples < 1:
+        raise ArgumentError(f"--samples is {options.samples}", "give a number above 0")
+    details = Details(sizes=",".join(options.size) if options.size else None)
+    found = check_preprocess(
+        options.model, options.data, options.preprocess, options.samples, details, Progress("preprocessings")
+    )
+    return found.to_json()
 
 
 def _budget(text: str, bytes_fp32: int) -> int:

@@ -44,6 +44,10 @@ def as_text(command: str, record: Any) -> str:
         parts = [_pairs(head | ports), _table(rows)]
         parts += [f"{key}\n{_table(record[key])}" for key in ("quantized", "savings") if record.get(key)]
         return "\n\n".join(parts)
+    if command == "check-data":
+        head = {k: record[k] for k in ("preprocess", "samples", "decided_by")}
+        head["result"] = record["warning"] or "No other preprocessing fits clearly better."
+        return _pairs(head) + "\n\n" + _table(record["fits"])
     if command == "sweep":
         head = {k: record[k] for k in ("samples", "calibration_samples", "execution")} | record["baseline"]
         return _pairs(head) + "\n\n" + _table(record["cells"])
@@ -53,7 +57,9 @@ def as_text(command: str, record: Any) -> str:
 def _pairs(record: dict[str, Any]) -> str:
     flat: dict[str, Any] = {}
     for key, value in record.items():
-        if isinstance(value, dict):
+        if key == "more":
+            flat.update({k: v["metric"] for k, v in value.items()})
+        elif isinstance(value, dict):
             flat.update({f"{key} {k}": v for k, v in value.items()})
         else:
             flat[key] = value
@@ -79,4 +85,4 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     text = str(value)
-    return "".join(c if c.isprintable() else "�" for c in text)[:120]
+    return "".join(c if c.isprintable() else "�" for c in text)[:240]

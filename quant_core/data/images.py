@@ -1,17 +1,20 @@
-"""A folder of images as a data set, decoded on demand."""
+"""A folder or a zip archive of images as a data set, decoded on demand."""
 
 from __future__ import annotations
 
-import csv
+import copy
 import hashlib
 from collections import OrderedDict
-from pathlib import Path
+from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quant_core.data.dataset import Batch, Dataset, Indices
-from quant_core.data.preprocess import ImageInput, Preprocess, load_image
+from quant_core.data.boxes import Boxes
+from quant_core.data.dataset import Batch, Dataset, Indices, Labels
+from quant_core.data.files import Files
+from quant_core.data.labels import labelled_files
+from quant_core.data.preprocess import ImageInput, Preprocess, decode_image, image_size, place
 from quant_core.errors import DataError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"}
@@ -25,26 +28,33 @@ class ImageDataset(Dataset):
 
     def __init__(
         self,
-        folder: Path,
-        files: list[Path],
-        labels: NDArray[np.int64] | None,
+        files: Files,
+        names: list[str],
+        labels: Labels | None,
         wanted: ImageInput,
         preprocess: Preprocess,
     ) -> None:
-        self.name, self.files, self.labels = folder.name, files, labels
+        self.name, self.files, self.names, self.labels = files.name, files, names, labels
         self.wanted, self.preprocess = wanted, preprocess
         self._kept: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
         self._kept_bytes = 0
         digest = hashlib.sha256(f"{preprocess.name} {wanted}".encode())
-        for file in files:
-            digest.update(file.relative_to(folder).as_posix().encode())
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        for name in names:
+            digest.update(name.encode())
+            digest.update(hashlib.sha256(files.read(name)).digest())
         if labels is not None:
             digest.update(labels.tobytes())
         self.key = digest.hexdigest()
 
     def __len__(self) -> int:
-        return len(self.files)
+        return len(self.names)
+
+    def prepared_as(self, preprocess: Preprocess) -> ImageDataset:
+        """The same images and labels prepared in another way, for the same input."""
+        other = copy.copy(self)
+        other.preprocess, other.key = preprocess, f"{self.key} {preprocess.name}"
+        other._kept, other._kept_bytes = OrderedDict(), 0
+        return other
 
     def take(self, indices: Indices) -> Batch:
         return {self.wanted.port.name: np.stack([self._image(int(i)) for i in indices])}
@@ -53,7 +63,9 @@ class ImageDataset(Dataset):
         if index in self._kept:
             self._kept.move_to_end(index)
             return self._kept[index]
-        image = load_image(self.files[index], self.wanted, self.preprocess)
+        name = self.names[index]
+        short = PurePosixPath(name).name
+        image = decode_image(short, self.files.read(name), self.wanted, self.preprocess)
         self._kept[index] = image
         self._kept_bytes += image.nbytes
         while self._kept_bytes > CACHE_BYTES and len(self._kept) > 1:
@@ -61,55 +73,55 @@ class ImageDataset(Dataset):
         return image
 
 
-def open_images(folder: Path, wanted: ImageInput, preprocess: Preprocess) -> ImageDataset:
-    """The images of `folder`: with `labels.csv` (columns file,label), or one sub-folder per class in sorted
-    order, or unlabelled. DataError where it holds none, or where labels.csv does not fit."""
+def open_images(
+    files: Files, wanted: ImageInput, preprocess: Preprocess, boxes: Boxes | None = None
+) -> ImageDataset:
+    """The images of `files`: with `labels.csv` (columns file,label), or one sub-folder per class in sorted
+    order, or unlabelled; with `boxes` the images that have some. DataError where there are none, or where
+    labels or preprocessing do not fit."""
     for values in (preprocess.mean, preprocess.std):
         if len(values) not in (1, wanted.channels):
             raise DataError(
                 f"the preprocessing has {len(values)} values for {wanted.channels} colour channel(s)",
                 "give one value, or one for each channel",
             )
-    table = folder / "labels.csv"
-    if table.is_file():
-        files, labels = _read_table(folder, table)
-        return ImageDataset(folder, files, np.asarray(labels, np.int64), wanted, preprocess)
-    files = _images_in(folder)
-    if files:
-        return ImageDataset(folder, files, None, wanted, preprocess)
-    classes = [c for c in sorted(p for p in folder.iterdir() if p.is_dir()) if _images_in(c)]
-    if not classes:
-        raise DataError(
-            f"the folder '{folder.name}' holds no images",
-            f"use files ending in {', '.join(sorted(SUFFIXES))}",
-        )
-    pairs = [(file, number) for number, c in enumerate(classes) for file in _images_in(c)]
-    return ImageDataset(
-        folder, [f for f, _ in pairs], np.asarray([n for _, n in pairs], np.int64), wanted, preprocess
+    if boxes is None:
+        names, labels = labelled_files(files, SUFFIXES, "images")
+        return ImageDataset(files, names, labels, wanted, preprocess)
+    names = _named(files, boxes)
+    data = ImageDataset(
+        files, names, _box_labels(files, names, boxes, wanted, preprocess), wanted, preprocess
     )
+    data.has_boxes = True
+    return data
 
 
-def _images_in(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+def _named(files: Files, boxes: Boxes) -> list[str]:
+    """The files that boxes are given for, by their whole names or their last part."""
+    pictures = [n for n in files.names if PurePosixPath(n).suffix.lower() in SUFFIXES]
+    by_end = {PurePosixPath(n).name: n for n in pictures}
+    found = []
+    for name in sorted(boxes):
+        match = name if name in pictures else by_end.get(PurePosixPath(name).name)
+        if match is None:
+            raise DataError(f"boxes are given for '{name}', which is not in '{files.name}'", "add the image")
+        found.append(match)
+    return found
 
 
-def _read_table(folder: Path, table: Path) -> tuple[list[Path], list[int]]:
-    remedy = "write the columns file,label with a file name and a whole number in each row"
-    files: list[Path] = []
-    labels: list[int] = []
-    try:
-        with table.open(newline="", encoding="utf-8") as stream:
-            for number, row in enumerate(csv.DictReader(stream), start=2):
-                file = (folder / row["file"]).resolve()
-                if not file.is_relative_to(folder.resolve()) or not file.is_file():
-                    raise DataError(
-                        f"labels.csv names '{row['file']}' in line {number}, which is not in the folder",
-                        remedy,
-                    )
-                files.append(folder / row["file"])
-                labels.append(int(row["label"]))
-    except (KeyError, TypeError, ValueError, csv.Error, UnicodeDecodeError) as error:
-        raise DataError("labels.csv cannot be read", remedy) from error
-    if not files:
-        raise DataError("labels.csv names no file", remedy)
-    return files, labels
+def _box_labels(
+    files: Files, names: list[str], boxes: Boxes, wanted: ImageInput, preprocess: Preprocess
+) -> NDArray[np.float32]:
+    """`[images, boxes, 5]`: corners as shares of the input, and the class, -1 for no box."""
+    given = {PurePosixPath(n).name: b for n, b in boxes.items()}
+    labels = np.full((len(names), max(1, *(len(b) for b in boxes.values())), 5), -1, np.float32)
+    for row, name in enumerate(names):
+        truth = given[PurePosixPath(name).name]
+        if not len(truth):
+            continue
+        size = image_size(name, files.read(name))
+        corners = place(size, wanted, preprocess).boxes(truth[:, :4], size, wanted)
+        seen = (corners[:, 2] > corners[:, 0]) & (corners[:, 3] > corners[:, 1])
+        kept = np.concatenate([corners, truth[:, 4:]], axis=1)[seen]
+        labels[row, : len(kept)] = kept
+    return labels

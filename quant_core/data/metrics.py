@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from quant_core.data.dataset import Batch, Labels
+from quant_core.data.scores import Score, cosines, make_score
+from quant_core.data.task import CLASSES, Task
 from quant_core.formats import sqnr_from_power
 
 Outputs = list[NDArray[np.generic]]
-IGNORE = -100  # the label of a token that does not count (the convention of PyTorch's CrossEntropyLoss)
 
 
 @dataclass(frozen=True)
 class Quality:
     """What a run is worth.
 
-    `metric` is a share in 0..1 against labels (None without), `metric_name` says which; `agreement` is the
-    share of decisions that equal the reference's; `sqnr_db` is over all elements of all outputs; `kl` is in
-    nats per decision. `decisions` counts what the metric is over: samples, or tokens."""
+    `metric` is against labels (None without; of embeddings against the reference), `metric_name` says which,
+    and `measure_of` how it is read; `agreement` is the share of decisions that equal the reference's;
+    `sqnr_db` is over all elements of all outputs; `kl` is in nats per decision. `decisions` counts what the
+    metric is over: samples, tokens, true boxes, or numbers. `more` are further metrics of the same run by
+    their names: top-5, perplexity, the cosine to the reference."""
 
     metric: float | None
     metric_name: str | None
@@ -28,38 +34,56 @@ class Quality:
     kl: float | None
     samples: int
     decisions: int
+    more: dict[str, float] = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Quality:
+        """The quality whose fields `record` holds; records of older versions lack some."""
+        return cls(**{f.name: record[f.name] for f in fields(cls) if f.name in record})
 
 
 @dataclass
 class QualityMeter:
-    """Accumulates a Quality. Feed outputs, the reference's outputs for the same samples, and labels."""
+    """Accumulates the Quality of a task. Feed outputs, the reference's outputs for the same samples, labels,
+    and for a reconstruction what was fed."""
 
-    _correct: int = 0
-    _labelled: int = 0
+    task: Task = field(default_factory=Task)
     _agree: int = 0
     _decisions: int = 0
     _samples: int = 0
     _kl: float = 0.0
-    _tokens: bool = False
+    _cosine: float = 0.0
+    _cosines: int = 0
     _signal: list[float] = field(default_factory=list)
     _noise: list[float] = field(default_factory=list)
+    _score: Score = field(init=False)
 
-    def add(self, outputs: Outputs, reference: Outputs, labels: NDArray[np.int64] | None) -> None:
-        """Add one batch. Arrays are `[batch, ...]`."""
+    def __post_init__(self) -> None:
+        self._score = make_score(self.task)
+
+    def add(
+        self, outputs: Outputs, reference: Outputs, labels: Labels | None, feeds: Batch | None = None
+    ) -> None:
+        """Add one batch. Arrays are `[batch, ...]`. DataError where labels or outputs do not fit the task."""
         self._samples += len(outputs[0]) if outputs[0].ndim else 1
         self._add_power(outputs, reference)
-        if not has_classes(reference[0]):
-            return
-        actual, expected = outputs[0], reference[0]
-        choice, wanted = actual.argmax(axis=-1), expected.argmax(axis=-1)
-        self._agree += int((choice == wanted).sum())
-        self._decisions += int(choice.size)
-        self._kl += _kl_sum(expected, actual)
-        if labels is not None and labels.shape == choice.shape:
-            counted = labels != IGNORE
-            self._correct += int(((choice == labels) & counted).sum())
-            self._labelled += int(counted.sum())
-            self._tokens = labels.ndim > 1
+        actual, expected = outputs[self.task.output], reference[self.task.output]
+        if (
+            expected.ndim >= 2
+            and expected.dtype.kind == "f"
+            and expected.size
+            and actual.shape == expected.shape
+        ):
+            self._cosine += float(cosines(actual, expected).sum())
+            self._cosines += len(expected)
+        log_q = None
+        if has_classes(expected) and self.task.kind in (CLASSES, "detection"):
+            choice, wanted = actual.argmax(axis=-1), expected.argmax(axis=-1)
+            self._agree += int((choice == wanted).sum())
+            self._decisions += int(choice.size)
+            log_p, log_q = _log_probabilities(expected), _log_probabilities(actual)
+            self._kl += float((np.exp(log_p) * (log_p - log_q)).sum())  # KL(expected || actual), nats
+        self._score.add(outputs, reference, labels, feeds or {}, log_q)
 
     def _add_power(self, outputs: Outputs, reference: Outputs) -> None:
         pairs = [(a, r) for a, r in zip(outputs, reference, strict=True) if r.dtype.kind == "f"]
@@ -77,26 +101,25 @@ class QualityMeter:
             for s, n in zip(self._signal, self._noise, strict=True)
         ]
         mean_ratio = float(np.mean(ratios)) if ratios else 0.0
+        scored = self._score.result()
+        more = dict(scored.more)
+        if self._cosines:
+            more["cosine"] = self._cosine / self._cosines
         return Quality(
-            metric=self._correct / self._labelled if self._labelled else None,
-            metric_name=("token accuracy" if self._tokens else "top-1") if self._labelled else None,
+            metric=scored.metric,
+            metric_name=scored.name,
             agreement=self._agree / self._decisions if self._decisions else None,
             sqnr_db=sqnr_from_power(1.0, mean_ratio),
             kl=self._kl / self._decisions if self._decisions else None,
             samples=self._samples,
-            decisions=self._decisions,
+            decisions=self._decisions if scored.decisions is None else scored.decisions,
+            more=more,
         )
 
 
 def has_classes(output: NDArray[np.generic]) -> bool:
     """Whether the last axis of an output is a choice among classes."""
     return output.ndim >= 2 and output.shape[-1] > 1 and output.dtype.kind == "f"
-
-
-def _kl_sum(expected: NDArray[np.generic], actual: NDArray[np.generic]) -> float:
-    """Sum over decisions of KL(expected || actual) in nats; logits go through softmax first."""
-    p, q = _log_probabilities(expected), _log_probabilities(actual)
-    return float((np.exp(p) * (p - q)).sum())
 
 
 def _log_probabilities(x: NDArray[np.generic]) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ def draw_order(dataset: Dataset, seed: int = SEED) -> Indices:
     """
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(len(dataset))
-    if dataset.labels is None or dataset.labels.ndim != 1:
+    if dataset.labels is None or dataset.labels.ndim != 1 or dataset.labels.dtype.kind not in "iu":
         return shuffled
     labels = dataset.labels[shuffled]
     position = np.empty(len(shuffled))

@@ -1,5 +1,6 @@
 """The engine: run graphs with ONNX Runtime, calibrate, evaluate, sweep, compare."""
 
+from quant_core.engine.batch_stats import batch_norm_distance
 from quant_core.engine.calibrate import calibrate, with_outputs
 from quant_core.engine.compare import Comparison, compare, latency_ratio, latency_ratios
 from quant_core.engine.evaluate import Progress, Reference, evaluate
@@ -37,6 +38,7 @@ __all__ = [
     "Reference",
     "Settled",
     "Traced",
+    "batch_norm_distance",
     "batch_size",
     "calibrate",
     "cell_plan",

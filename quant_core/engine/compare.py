@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from quant_core.data import Dataset, Quality, QualityMeter
+from quant_core.data import Dataset, Quality, QualityMeter, Task
 from quant_core.engine.run import Pulse, run_whole
 from quant_core.engine.session import make_session
 from quant_core.errors import DataError
@@ -27,18 +27,20 @@ class Comparison:
     latency_ratio: float
 
 
-def compare(a: Path | bytes, b: Path | bytes, data: Dataset, size: int) -> Comparison:
+def compare(
+    a: Path | bytes, b: Path | bytes, data: Dataset, size: int, task: Task | None = None
+) -> Comparison:
     """Run both files with default options. DataError where their outputs cannot be compared."""
     first, second = make_session(a, "shipped"), make_session(b, "shipped")
-    meters = QualityMeter(), QualityMeter()
+    meters = QualityMeter(task or Task()), QualityMeter(task or Task())
     for feeds, labels in data.batches(size):
         expected, actual = run_whole(first, feeds), run_whole(second, feeds)
         if [o.shape for o in expected] != [o.shape for o in actual]:
             raise DataError(
                 "the two models give outputs of different shapes", "compare two versions of one model"
             )
-        meters[0].add(expected, expected, labels)
-        meters[1].add(actual, expected, labels)
+        meters[0].add(expected, expected, labels, feeds)
+        meters[1].add(actual, expected, labels, feeds)
     return Comparison(meters[0].result(), meters[1].result(), latency_ratio(a, b, data, size))
 
 

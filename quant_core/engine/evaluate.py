@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from quant_core.data import Dataset, Outputs, Quality, QualityMeter
+from quant_core.data import Dataset, Outputs, Quality, QualityMeter, Task
 from quant_core.engine.run import run_all, run_whole
 from quant_core.engine.session import make_session
 
@@ -15,11 +15,14 @@ REFERENCE_BYTES = 256 << 20
 
 
 class Reference:
-    """Outputs of the user's FP32 model, kept per (data, execution, batch size) up to a limit."""
+    """Outputs of the user's FP32 model, kept per (data, execution, batch size) up to a limit. `task` is what
+    models are measured by.
+    """
 
-    def __init__(self, model: Path | bytes, limit: int = REFERENCE_BYTES) -> None:
+    def __init__(self, model: Path | bytes, limit: int = REFERENCE_BYTES, task: Task | None = None) -> None:
         self.model = model
         self.limit = limit
+        self.task = task or Task()
         self._kept: OrderedDict[tuple[str, str, int], list[Outputs]] = OrderedDict()
 
     def outputs(self, data: Dataset, execution: str, size: int) -> Iterator[Outputs]:
@@ -44,9 +47,10 @@ class Reference:
 
     def quality(self, data: Dataset, execution: str, size: int) -> Quality:
         """The quality of the reference itself."""
-        meter = QualityMeter()
-        for (_, labels), outputs in zip(data.batches(size), self.outputs(data, execution, size), strict=True):
-            meter.add(outputs, outputs, labels)
+        meter = QualityMeter(self.task)
+        reference = self.outputs(data, execution, size)
+        for (feeds, labels), outputs in zip(data.batches(size), reference, strict=True):
+            meter.add(outputs, outputs, labels, feeds)
         return meter.result()
 
 
@@ -60,12 +64,12 @@ def evaluate(
 ) -> Quality:
     """The quality of `model` (an ONNX file's bytes or path) on `data`, `size` samples at a time."""
     session = make_session(model, execution)
-    meter = QualityMeter()
+    meter = QualityMeter(reference.task)
     done = 0
     for (feeds, labels), expected in zip(
         data.batches(size), reference.outputs(data, execution, size), strict=True
     ):
-        meter.add(run_whole(session, feeds), expected, labels)
+        meter.add(run_whole(session, feeds), expected, labels, feeds)
         done += len(next(iter(feeds.values())))
         if progress is not None:
             progress(done, len(data))

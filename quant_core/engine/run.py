@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from quant_core.data import Batch, Dataset, Outputs
+from quant_core.data import Batch, Dataset, Labels, Outputs, looks_carried
 from quant_core.engine.session import reason_of
 from quant_core.errors import ModelError
 from quant_core.graph import Port
@@ -24,16 +24,31 @@ def batch_size(inputs: tuple[Port, ...], dynamic: bool = False) -> int:
 
 
 def fixed_batch(inputs: tuple[Port, ...]) -> int | None:
-    """The number of samples that the model takes at a time, None where it takes any."""
-    return next((port.batch for port in inputs if port.batch is not None), None)
+    """The number of samples that the model takes at a time, None where it takes any. Carried state, whose
+    first dimension is often something else, does not decide unless there is nothing else."""
+    return _fixed([(port.name, port.shape) for port in inputs])
+
+
+def _fixed(inputs: Sequence[tuple[str, Sequence[object]]]) -> int | None:
+    shapes = [shape for name, shape in inputs if not looks_carried(name)] or [shape for _, shape in inputs]
+    return next((s[0] for s in shapes if s and isinstance(s[0], int)), None)
 
 
 def fill_up(feeds: Batch, fixed: int | None) -> Batch:
-    """`feeds` with its last sample repeated until there are `fixed`, for a model that takes no fewer."""
-    missing = 0 if fixed is None else fixed - len(next(iter(feeds.values())))
+    """`feeds` with its last sample repeated until there are `fixed`, for a model that takes no fewer. State
+    that was filled with zeros has its size already."""
+    count = len(next(iter(feeds.values())))
+    missing = 0 if fixed is None else fixed - count
     if missing <= 0:
         return feeds
-    return {k: np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]) for k, a in feeds.items()}
+    return {
+        k: np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]) if _has_samples(k, a, count) else a
+        for k, a in feeds.items()
+    }
+
+
+def _has_samples(name: str, array: NDArray[np.generic], count: int) -> bool:
+    return array.ndim > 0 and len(array) == count and not (looks_carried(name) and not array.any())
 
 
 def cut_off(outputs: Outputs, count: int, fixed: int | None) -> Outputs:
@@ -61,15 +76,14 @@ def run(session: ort.InferenceSession, feeds: Batch, names: list[str] | None = N
 
 def run_whole(session: ort.InferenceSession, feeds: Batch, names: list[str] | None = None) -> Outputs:
     """Outputs of a whole model for one batch, which is filled up where the model fixes the batch."""
-    shapes = [i.shape for i in session.get_inputs()]
-    fixed = next((s[0] for s in shapes if s and isinstance(s[0], int)), None)
+    fixed = _fixed([(i.name, i.shape) for i in session.get_inputs()])
     count = len(next(iter(feeds.values()))) if feeds else 0
     return cut_off(run(session, fill_up(feeds, fixed) if count else feeds, names), count, fixed)
 
 
 def run_all(
     session: ort.InferenceSession, data: Dataset, size: int, names: list[str] | None = None
-) -> Iterator[tuple[Outputs, NDArray[np.int64] | None]]:
+) -> Iterator[tuple[Outputs, Labels | None]]:
     """Outputs and labels of every batch of `size` samples."""
     for feeds, labels in data.batches(size):
         yield run_whole(session, feeds, names), labels

@@ -10,10 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from quant_core.data import Batch, Dataset, Outputs, Quality, QualityMeter
+from quant_core.data import Batch, Dataset, Labels, Outputs, Quality, QualityMeter, Task
 from quant_core.engine.evaluate import Reference
 from quant_core.engine.run import Pulse, cut_off, fill_up, fixed_batch, run
 from quant_core.engine.session import make_session
@@ -88,7 +85,7 @@ def sweep(
     segments = cut_segments(graph, 1) if execution == "shipped" else cut_segments(graph)
     place = {name: i for i, segment in enumerate(segments) for name in segment.layers}
     first = {key: min(place[name] for name in plan.layers) for key, plan in plans.items()}
-    labels = [label for _, label in data.batches(size)]
+    truths = _truths(data, size, reference.task)
     entry: _Entry | None = None
     for number, segment in enumerate(segments[: max(first.values(), default=-1) + 1]):
         wanted = [key for key in plans if first[key] == number]
@@ -106,7 +103,9 @@ def sweep(
                 model = to_bytes(lower(part_cache, plans[key], find_range))
                 source = data if entry is None else entry.feeds
                 expected = reference.outputs(data, execution, size)
-                quality = _measure(model, source, expected, labels, execution, size, fixed, pulse)
+                quality = _measure(
+                    model, source, expected, truths(), execution, size, fixed, reference.task, pulse
+                )
                 whole = model if part is graph else to_bytes(lower(cache, plans[key], find_range))
             except QuantscopeError as error:
                 if failed is None:
@@ -138,6 +137,14 @@ def _advance(
     return _Entry(segment.entry, feeds)
 
 
+def _truths(data: Dataset, size: int, task: Task) -> Callable[[], Iterable[tuple[Batch, Labels | None]]]:
+    """What is known of each batch: its labels, and what was fed where a reconstruction is compared to it."""
+    if task.input is not None:
+        return lambda: data.batches(size)
+    kept: list[tuple[Batch, Labels | None]] = [({}, labels) for _, labels in data.batches(size)]
+    return lambda: kept
+
+
 def _batches(source: Dataset | list[Batch], size: int) -> Iterator[Batch]:
     if isinstance(source, Dataset):
         for feeds, _ in source.batches(size):
@@ -150,16 +157,17 @@ def _measure(
     model: bytes,
     source: Dataset | list[Batch],
     expected: Iterable[Outputs],
-    labels: list[NDArray[np.int64] | None],
+    truths: Iterable[tuple[Batch, Labels | None]],
     execution: str,
     size: int,
     fixed: int | None,
+    task: Task,
     pulse: Pulse,
 ) -> Quality:
     session = make_session(model, execution)
-    meter = QualityMeter()
-    for feeds, reference, label in zip(_batches(source, size), expected, labels, strict=True):
+    meter = QualityMeter(task)
+    for feeds, reference, (given, label) in zip(_batches(source, size), expected, truths, strict=True):
         pulse()
         outputs = run(session, fill_up(feeds, fixed))
-        meter.add(cut_off(outputs, len(reference[0]), fixed), reference, label)
+        meter.add(cut_off(outputs, len(reference[0]), fixed), reference, label, given)
     return meter.result()

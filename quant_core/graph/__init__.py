@@ -5,6 +5,7 @@ from quant_core.graph.cut import Segment, cut_segments, stretch, suffix
 from quant_core.graph.describe import Port, count_parameters, inputs_of, outputs_of
 from quant_core.graph.file import ModelFile, read_model, runnable
 from quant_core.graph.graph import Graph
+from quant_core.graph.indices import index_rows
 from quant_core.graph.layers import Layer, Reason, weight_chain
 from quant_core.graph.nodes import INPUT, OUTPUT, Node, Part, edges_between, graph_nodes, merge_small
 from quant_core.graph.operators import bodies_of, every_node, product_of, slots_of
@@ -33,6 +34,7 @@ __all__ = [
     "every_node",
     "fold",
     "graph_nodes",
+    "index_rows",
     "inputs_of",
     "merge_small",
     "opset_of",

@@ -1,6 +1,18 @@
 """The study: one model, one data set, and everything that is measured on them."""
 
-from quant_core.data import DEFAULT, Sample, get_sample, samples
+from quant_core.data import (
+    DEFAULT,
+    ENDINGS,
+    KINDS,
+    METRICS,
+    TASKS,
+    Measure,
+    Sample,
+    get_sample,
+    measure_of,
+    samples,
+)
+from quant_core.data import PRESETS as PREPROCESSING
 from quant_core.engine import EXECUTIONS, Cell, CellKey
 from quant_core.jobs import CANCELLED, DONE, FAILED, RUNNING, WAITING, Job
 from quant_core.lower import DECODERS
@@ -27,6 +39,7 @@ from quant_core.study.architecture import (
     tensors_of,
 )
 from quant_core.study.budget import BudgetSearch, Found
+from quant_core.study.check_data import DataCheck, DataFit, check_preprocess
 from quant_core.study.codes import Codes, codes_table, weight_codes
 from quant_core.study.compare import compare_files
 from quant_core.study.comparison import (
@@ -52,6 +65,7 @@ from quant_core.study.desk import (
     smallest_share,
     tradeoff,
 )
+from quant_core.study.details import Details
 from quant_core.study.edit import choose_scheme, toggle_lock
 from quant_core.study.exports import export_command
 from quant_core.study.formats import format_errors, measure_formats, seconds, unmeasured_formats
@@ -123,6 +137,7 @@ __all__ = [
     "DECODERS",
     "DEFAULT",
     "DONE",
+    "ENDINGS",
     "EVALUATE",
     "EXECUTIONS",
     "EXPORT",
@@ -131,21 +146,28 @@ __all__ = [
     "HUB",
     "INTEGERS",
     "INTEGER_WEIGHTS",
+    "KINDS",
     "LATENCY",
     "MEASURES",
     "METHODS",
+    "METRICS",
     "ORDERS",
+    "PREPROCESSING",
     "PRESET",
     "RUNNING",
     "SEARCH",
     "SETTLE",
     "SWEEP",
+    "TASKS",
     "WAITING",
     "Architecture",
     "BudgetSearch",
     "Cell",
     "CellKey",
     "Codes",
+    "DataCheck",
+    "DataFit",
+    "Details",
     "Evaluation",
     "Finding",
     "Followed",
@@ -155,6 +177,7 @@ __all__ = [
     "Integers",
     "Job",
     "Latency",
+    "Measure",
     "Panel",
     "Preview",
     "Ranges",
@@ -177,6 +200,7 @@ __all__ = [
     "channel_errors",
     "channel_ranges",
     "check_layer",
+    "check_preprocess",
     "choose",
     "choose_scheme",
     "chosen_column",
@@ -220,6 +244,7 @@ __all__ = [
     "loss",
     "measure_formats",
     "measure_latency",
+    "measure_of",
     "new_session_id",
     "numbers_table",
     "open_guarded",

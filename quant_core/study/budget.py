@@ -179,8 +179,8 @@ class BudgetSearch:
         return []
 
     def within_drop(self, points: float) -> Found:
-        """The smallest plan that loses at most `points` percentage points of the metric, or of agreement
-        without labels.
+        """The smallest plan that loses at most `points` percentage points of the metric (of an error: adds so
+        many per cent), or of agreement without labels.
 
         Bisects over the budget; each plan on the way is measured.
         """
@@ -226,8 +226,8 @@ class BudgetSearch:
 
 
 def _drop(evaluation: Evaluation) -> float:
-    if evaluation.metric is not None and evaluation.metric_fp32 is not None:
-        return 100.0 * (evaluation.metric_fp32 - evaluation.metric)
+    if evaluation.lost is not None:
+        return evaluation.lost
     if evaluation.agreement is None:
         raise SearchError("the outputs have no decisions to compare", "search with --max-bytes")
     return 100.0 * (1.0 - evaluation.agreement)

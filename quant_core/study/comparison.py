@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from quant_core.data import measure_of
 from quant_core.plan import Plan, Precision, differences
 from quant_core.study.records import Evaluation
 from quant_core.study.study import Study
@@ -41,10 +42,12 @@ def comparison(evaluations: Sequence[Evaluation]) -> list[Row]:
         known = [v for v in values if v is not None]
         if not known:
             continue
+        if key == "metric":
+            more = measure_of(next(e.metric_name for e in evaluations if e.metric is not None)).more_is_better
         top = max(known) if more else min(known)
         best = tuple(v is not None and v == top for v in values)
         close = None
-        if key == "metric":
+        if key == "metric" and any(e.measure.counted for e in evaluations if e.metric is not None):
             halves = [Z * (e.standard_error or 0.0) for e in evaluations]
             reach = halves[best.index(True)]
             close = tuple(

@@ -8,6 +8,7 @@ from functools import cache
 
 import pandas as pd
 
+from quant_core.data import measure_of
 from quant_core.engine import Cell, CellKey
 from quant_core.errors import PlanError
 from quant_core.formats import FORMATS, Scheme, get_format, sqnr_from_power
@@ -143,15 +144,17 @@ def check_layer(study: Study, name: str) -> str:
 def tradeoff(measured: list[tuple[Plan, Evaluation]]) -> tuple[pd.DataFrame, str, float | None]:
     """Measured plans as points of size against quality, what quality is, and its value in FP32.
 
-    Columns: key, name, bytes, share, value (per cent, or dB where outputs have no decisions), error (standard
-    error, same unit), agreement, sqnr_db, front (whether no other plan beats it in both)."""
+    Columns: key, name, bytes, share, value (per cent, an error as it is, or dB without decisions), error
+    (standard error, same unit), agreement, sqnr_db, front (whether no other plan beats it in both)."""
     measured = [(plan, e) for plan, e in measured if plan.quantized]
     first = next((e for _, e in measured), None)
-    reference = None if first is None or first.metric_fp32 is None else 100.0 * first.metric_fp32
-    if first is None or first.agreement is None:
+    how = measure_of(None if first is None else first.metric_name)
+    scale = 100.0 if how.share else 1.0
+    reference = None if first is None or first.metric_fp32 is None else scale * first.metric_fp32
+    if first is None or (first.metric is None and first.agreement is None):
         label = "output SQNR, dB"
     else:
-        label = f"{first.metric_name or 'agreement with FP32'}, %"
+        label = f"{first.metric_name or 'agreement with FP32'}" + (", %" if how.share else "")
     rows = []
     for plan, e in measured:
         share = e.metric if e.metric is not None else e.agreement
@@ -161,7 +164,7 @@ def tradeoff(measured: list[tuple[Plan, Evaluation]]) -> tuple[pd.DataFrame, str
                 "name": plan.name,
                 "bytes": e.bytes,
                 "share": e.share,
-                "value": e.sqnr_db if share is None else 100.0 * share,
+                "value": e.sqnr_db if share is None else scale * share,
                 "error": float("nan") if e.standard_error is None else 100.0 * e.standard_error,
                 "agreement": e.agreement,
                 "sqnr_db": e.sqnr_db,
@@ -169,7 +172,8 @@ def tradeoff(measured: list[tuple[Plan, Evaluation]]) -> tuple[pd.DataFrame, str
         )
     columns = ["key", "name", "bytes", "share", "value", "error", "agreement", "sqnr_db"]
     points = pd.DataFrame(rows, columns=columns)
-    front = pareto_front(points["share"].to_numpy(float), points["value"].to_numpy(float))
+    better = points["value"].to_numpy(float) * (1.0 if how.more_is_better else -1.0)
+    front = pareto_front(points["share"].to_numpy(float), better)
     return points.assign(front=points.index.isin(front)), label, reference
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quant_core.data import Dataset
+from quant_core.data import Dataset, Task
 from quant_core.engine import ENGINE, CellKey, batch_size, cell_plan
 from quant_core.graph import Graph, inputs_of
 from quant_core.plan import Plan
@@ -11,10 +11,12 @@ About = dict[str, object]
 
 
 class Keys:
-    """The keys of one graph's measurements. `calibration` has a part in those of plans that need it."""
+    """The keys of one graph's measurements. `calibration` has a part in those of plans that need it, `task`
+    where it is another one than classes decided by the first output.
+    """
 
-    def __init__(self, graph: Graph, calibration: Dataset | None) -> None:
-        self._graph, self._calibration = graph, calibration
+    def __init__(self, graph: Graph, calibration: Dataset | None, task: Task | None = None) -> None:
+        self._graph, self._calibration, self._task = graph, calibration, (task or Task()).key
 
     def fp32(self, execution: str, size: int, data: Dataset) -> About:
         """The FP32 file on `data`, `size` samples at a time."""
@@ -36,7 +38,8 @@ class Keys:
     def _about(
         self, what: str, execution: str, size: int, data: Dataset, calibration: Dataset | None
     ) -> About:
-        return {
+        task = {} if self._task is None else {"task": self._task}
+        return task | {
             "what": what,
             "model": self._graph.file.sha256,
             "data": data.key,

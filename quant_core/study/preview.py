@@ -38,12 +38,14 @@ def preview(study: Study, count: int = 6) -> list[Preview]:
     found = []
     for port in inputs_of(study.graph.file.model):
         array = np.asarray(batch[port.name])
+        if not array.ndim or len(array) != len(chosen):
+            continue  # state that starts at zero, and single numbers, are no samples
         drawable = array.dtype.kind == "f" and array.size
         low, high = (
             (float(array.min()), float(array.max())) if array.dtype.kind in "fiu" and array.size else (0, 0)
         )
         for index in chosen:
-            sample = array[index]
+            sample = np.asarray(array[index])
             found.append(
                 Preview(
                     port.name,

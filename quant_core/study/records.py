@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from quant_core.data import Quality
+from quant_core.data import Measure, Quality, measure_of
 from quant_core.engine import Cell, CellKey
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A measured plan. Bytes are of the exported file; shares are 0..1; `sqnr_db` in dB, `kl` in nats."""
+    """A measured plan. Bytes are of the exported file; shares are 0..1; `sqnr_db` in dB, `kl` in nats.
+
+    `measure` says how the metric is read: more or less is better, a share or not. `more` and `more_fp32` are
+    further metrics of the same runs by name. `generated_calibration`: the plan's ranges or bias corrections
+    rest on made-up samples."""
 
     bytes: int
     bytes_fp32: int
@@ -25,16 +29,40 @@ class Evaluation:
     samples: int
     calibration_samples: int
     execution: str
+    more: dict[str, float] = field(default_factory=dict, hash=False)
+    more_fp32: dict[str, float] = field(default_factory=dict, hash=False)
+    generated_calibration: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The keys of the command line."""
-        hidden = ("kl", "decisions")
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in hidden}
+        hidden = ("kl", "decisions", "more", "more_fp32", "generated_calibration")
+        shown = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in hidden}
+        more = {k: {"metric": v, "metric_fp32": self.more_fp32.get(k)} for k, v in self.more.items()}
+        mark = {"generated_calibration": True} if self.generated_calibration else {}
+        return {**shown, "more": more, **mark}
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Evaluation:
         """The evaluation whose fields `record` holds."""
-        return cls(**{f.name: record[f.name] for f in fields(cls)})
+        later = ("more", "more_fp32", "generated_calibration")  # missing in records of older versions
+        return cls(**{f.name: record[f.name] for f in fields(cls) if f.name in record or f.name not in later})
+
+    @property
+    def measure(self) -> Measure:
+        """How the metric is read."""
+        return measure_of(self.metric_name)
+
+    @property
+    def lost(self) -> float | None:
+        """How much worse than FP32 the metric is: percentage points of a share, else per cent of FP32's
+        error. None without a metric.
+        """
+        if self.metric is None or self.metric_fp32 is None:
+            return None
+        worse = (
+            self.metric_fp32 - self.metric if self.measure.more_is_better else self.metric - self.metric_fp32
+        )
+        return 100.0 * (worse if self.measure.share else worse / max(abs(self.metric_fp32), 1e-12))
 
     @property
     def share(self) -> float:
@@ -43,8 +71,10 @@ class Evaluation:
 
     @property
     def standard_error(self) -> float | None:
-        """Standard error of the metric: sqrt(p (1 - p) / n), of a share over n decisions."""
-        if self.metric is None or not self.decisions:
+        """Standard error of the metric: sqrt(p (1 - p) / n), of a share over n decisions; None for metrics
+        that do not count decisions.
+        """
+        if self.metric is None or not self.decisions or not self.measure.counted:
             return None
         return float((self.metric * (1 - self.metric) / self.decisions) ** 0.5)
 
@@ -56,8 +86,7 @@ def cell_record(cell: Cell) -> dict[str, Any]:
 
 def cell_of(key: CellKey, record: dict[str, Any]) -> Cell:
     """A cell from the store."""
-    quality = {f.name: record[f.name] for f in fields(Quality)}
-    return Cell(key, Quality(**quality), int(record["bytes"]))
+    return Cell(key, Quality.from_record(record), int(record["bytes"]))
 
 
 def cell_json(cell: Cell) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 
+from quant_core.data import measure_of
 from quant_core.engine import Cell, CellKey
 from quant_core.graph import Layer
 from quant_core.plan import cell_precision, why_not
@@ -49,7 +50,7 @@ def _reason(study: Study, layer: Layer, part: str, name: str) -> str | None:
 
 def loss(cell: Cell, measure: str, baseline: float | None = None) -> float:
     """How much worse than FP32 a cell is, more is worse: dB below none for SQNR, a lost share for agreement
-    and metric. NaN where the outputs have no such measure.
+    and metric, an added error where less is better. NaN where the outputs have no such measure.
     """
     quality = cell.quality
     if measure == "sqnr_db":
@@ -58,7 +59,8 @@ def loss(cell: Cell, measure: str, baseline: float | None = None) -> float:
         return float("nan") if quality.agreement is None else 1.0 - quality.agreement
     if quality.metric is None or baseline is None:
         return float("nan")
-    return baseline - quality.metric
+    worse = baseline - quality.metric
+    return worse if measure_of(quality.metric_name).more_is_better else -worse
 
 
 def ordered(

@@ -106,7 +106,7 @@ def top_samples(study: Study, ranges: Ranges, layer: Layer) -> pd.DataFrame:
 
 
 def _label(label: np.generic | np.ndarray) -> int | None:
-    return int(label) if np.ndim(label) == 0 else None
+    return int(label) if np.ndim(label) == 0 and np.asarray(label).dtype.kind in "iu" else None
 
 
 def _held_out(study: Study) -> Dataset | None:

@@ -7,18 +7,30 @@ from pathlib import Path
 from typing import Any
 
 from quant_core.data import DEFAULT, PREFIX
+from quant_core.study.details import Details
 from quant_core.study.study import Study
 
 
 @dataclass(frozen=True)
 class Source:
-    """References as the command line takes them: a path or `sample:NAME`."""
+    """References as the command line takes them: a path or `sample:NAME`, and the fields of `Details`."""
 
     model: str = f"{PREFIX}{DEFAULT}"
     data: str | None = f"{PREFIX}{DEFAULT}"
     calibration: str | None = None
     preprocess: str | None = None
     samples: int | None = None
+    task: str | None = None
+    outputs: str | None = None
+    sizes: str | None = None
+    tokenizer: str | None = None
+    rate: int | None = None
+    boxes: str | None = None
+
+    @property
+    def details(self) -> Details:
+        """Task, outputs, sizes and how files are read."""
+        return Details(self.task, self.outputs, self.sizes, self.tokenizer, self.rate, self.boxes)
 
     @property
     def is_sample(self) -> bool:
@@ -28,11 +40,13 @@ class Source:
     @property
     def stamps(self) -> tuple[float, ...]:
         """When the files named were last changed: a study stays valid while these do."""
-        return tuple(_stamp(p) for p in (self.model, self.data, self.calibration))
+        return tuple(_stamp(p) for p in (self.model, self.data, self.calibration, self.tokenizer, self.boxes))
 
     def open(self) -> Study:
         """The study of this source. QuantscopeError where it cannot be opened."""
-        return Study.open(self.model, self.data, self.calibration, self.preprocess, self.samples)
+        return Study.open(
+            self.model, self.data, self.calibration, self.preprocess, self.samples, details=self.details
+        )
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Source:

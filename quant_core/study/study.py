@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from quant_core.data import Batch, Dataset, Quality
+from quant_core.data import Batch, Dataset, Quality, Task
 from quant_core.engine import (
     Cell,
     CellKey,
@@ -24,13 +24,14 @@ from quant_core.engine import (
 )
 from quant_core.errors import DataError, FormatError, ModelError
 from quant_core.formats import QuantizedTensor, Scheme, get_format
-from quant_core.graph import Graph, Layer, inputs_of, opset_of, read_model, runnable
+from quant_core.graph import Graph, Layer, index_rows, inputs_of, opset_of, read_model, runnable
 from quant_core.lower import WeightCache
 from quant_core.plan import PARTS, Plan
 from quant_core.prepare import Saving, Step, may_save
 from quant_core.stats import Ranges
 from quant_core.store import Store, measurement_key
 from quant_core.study.calibration import KeptRanges
+from quant_core.study.details import Details
 from quant_core.study.files import Files
 from quant_core.study.inspection import inspection
 from quant_core.study.keys import Keys
@@ -49,13 +50,14 @@ class Study:
         preparation: Preparation,
         data: OpenedData | None,
         store: Store,
+        task: Task | None = None,
     ) -> None:
-        self.graph, self.steps, self.store = graph, steps, store
+        self.graph, self.steps, self.store, self.task = graph, steps, store, task or Task()
         self._data, self._preparation = data, preparation
         graph.refuse = self._refused_savings
         self.cache = WeightCache(graph)
-        self.reference = Reference(runnable(graph.file))
-        self.keys = Keys(graph, self.calibration)
+        self.reference = Reference(runnable(graph.file), task=self.task)
+        self.keys = Keys(graph, self.calibration, self.task)
         self._applicable: dict[tuple[tuple[str, ...], tuple[str, ...]], list[CellKey]] = {}
         self._found: dict[tuple[str, str], dict[CellKey, Cell]] = {}
         self._names: dict[tuple[str, str], dict[CellKey, str]] = {}
@@ -70,33 +72,49 @@ class Study:
         preprocess: str | None = None,
         samples: int | None = None,
         store: Store | None = None,
+        details: Details | None = None,
     ) -> Study:
-        """Open a model (a path or `sample:NAME`) and its data, and prepare the model. See `open_samples`."""
+        """Open a model (a path or `sample:NAME`) and its data, and prepare the model. See `open_samples`, and
+        `Details` for what is guessed unless it is said.
+        """
         file = open_model(model)
-        inputs = inputs_of(file.model)
-        opened = None if data is None else open_samples(data, inputs, calibration, preprocess, samples)
-        store = store or Store()
+        inputs, said = inputs_of(file.model), details or Details()
+        rows = index_rows(file.model)
+        opened = open_samples(data, inputs, calibration, preprocess, samples, said.reading(file), rows)
+        known, store = opened.evaluation or opened.calibration, store or Store()
 
         def proof() -> Batch | None:
-            return None if opened is None else proof_samples(opened.evaluation, inputs)
+            return None if known is None else proof_samples(known, inputs)
 
-        key = None if opened is None else opened.evaluation.key
+        key = None if known is None else known.key
         preparation = Preparation(file, key, proof, store.path.parent / "prepared")
         prepared, steps = preparation.graph()
         repairs = tuple(Step("repair", text, None, True) for text in file.repairs)
-        return cls(Graph(file, prepared), (*repairs, *steps), preparation, opened, store)
+        task = said.task_of(file, opened.evaluation)
+        return cls(Graph(file, prepared), (*repairs, *steps), preparation, opened, store, task)
 
     @property
     def data(self) -> Dataset:
         """The samples evaluated. DataError where the study has none."""
-        if self._data is None:
+        if self._data is None or self._data.evaluation is None:
             raise DataError("no data is given", "name samples with --data")
         return self._data.evaluation
 
     @property
     def has_data(self) -> bool:
         """Whether anything can be measured."""
-        return self._data is not None
+        return self._data is not None and self._data.evaluation is not None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what was filled in or chosen for the user."""
+        sets = () if self._data is None else (self._data.evaluation, self._data.calibration)
+        return tuple(dict.fromkeys(note for data in sets if data is not None for note in data.notes))
+
+    @property
+    def calibration_is_generated(self) -> bool:
+        """Whether ranges rest on made-up samples; numbers of plans that need them carry that mark."""
+        return self.calibration is not None and self.calibration.generated
 
     @property
     def calibration(self) -> Dataset | None:
@@ -178,7 +196,7 @@ class Study:
         if record is None:
             record = asdict(self.reference.quality(data, execution, size))
             self.store.put(about, record)
-        return Quality(**record)
+        return Quality.from_record(record)
 
     def known_baseline(self) -> float | None:
         """The metric of FP32 on the same samples if it was measured."""
@@ -199,9 +217,7 @@ class Study:
         if record is None:
             return None
         baseline = self.baseline(execution, plan.has_dynamic, data)
-        return self._evaluation(
-            Quality(**{f.name: record[f.name] for f in fields(Quality)}), record["bytes"], baseline, execution
-        )
+        return self._evaluation(plan, Quality.from_record(record), record["bytes"], baseline, execution)
 
     def evaluate(
         self,
@@ -222,7 +238,7 @@ class Study:
         quality = evaluate(model, data, self.reference, execution, size, progress)
         about = self.keys.plan(plan, execution, data, decoder)
         self.store.put(about, {"bytes": len(model), **asdict(quality)})
-        return self._evaluation(quality, len(model), baseline, execution)
+        return self._evaluation(plan, quality, len(model), baseline, execution)
 
     def export(self, plan: Plan, path: str | Path, decoder: str = "cast") -> dict[str, Any]:
         """Write the quantized ONNX file; the record of the command `export`. ModelError where it cannot be
@@ -235,12 +251,13 @@ class Study:
             raise ModelError(
                 f"'{path}' cannot be written ({error.strerror})", "choose another place"
             ) from error
-        opset = opset_of(read_model(path).model)
+        made_up = plan.needs_calibration and self.calibration_is_generated
         return {
             "path": str(path),
             "bytes": len(model),
-            "opset": opset,
+            "opset": opset_of(read_model(path).model),
             "sha256": hashlib.sha256(model).hexdigest(),
+            **({"generated_calibration": True} if made_up else {}),
         }
 
     # ---- the sweep
@@ -309,7 +326,9 @@ class Study:
         """Keep what was measured of a cell."""
         self.store.put(self.keys.cell(key, execution, data or self.data), record)
 
-    def _evaluation(self, quality: Quality, size: int, baseline: Quality, execution: str) -> Evaluation:
+    def _evaluation(
+        self, plan: Plan, quality: Quality, size: int, baseline: Quality, execution: str
+    ) -> Evaluation:
         return Evaluation(
             bytes=size,
             bytes_fp32=self.graph.file.bytes,
@@ -323,4 +342,7 @@ class Study:
             samples=quality.samples,
             calibration_samples=self.calibration_samples,
             execution=execution,
+            more=quality.more,
+            more_fp32=baseline.more,
+            generated_calibration=plan.needs_calibration and self.calibration_is_generated,
         )

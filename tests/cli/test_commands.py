@@ -21,7 +21,8 @@ from tests.models import build, node, port, run, simulate
 
 CNN = "sample:digits-cnn"
 EVALUATE = (
-    "bytes bytes_fp32 metric metric_fp32 metric_name agreement sqnr_db samples calibration_samples execution"
+    "bytes bytes_fp32 metric metric_fp32 metric_name more agreement sqnr_db samples"
+    " calibration_samples execution"
 )
 
 

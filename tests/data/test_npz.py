@@ -110,8 +110,8 @@ def test_what_is_no_archive_says_so(tmp_path: Path, content: bytes) -> None:
 
 def test_a_missing_file_and_another_kind_of_file_say_so(tmp_path: Path) -> None:
     assert "there is no data file" in refused(tmp_path / "nowhere.npz").lower()
-    (tmp_path / "data.csv").write_text("1,2\n")
-    assert "neither .npz nor" in refused(tmp_path / "data.csv")
+    (tmp_path / "data.pdf").write_text("1,2\n")
+    assert "is no kind of data that is read" in refused(tmp_path / "data.pdf")
 
 
 def test_inputs_must_have_the_same_number_of_samples(tmp_path: Path) -> None:
@@ -125,8 +125,8 @@ def test_no_samples_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "labels",
-    [np.arange(3), np.zeros(2), np.array(["a", "b"]), np.array(1)],
-    ids=["count", "float", "text", "one"],
+    [np.arange(3), np.array([0.5, np.nan]), np.array(["a", "b"]), np.array(1)],
+    ids=["count", "not finite", "text", "one"],
 )
 def test_labels_that_do_not_fit_are_refused(tmp_path: Path, labels: np.ndarray) -> None:
     assert "labels" in refused(saved(tmp_path, x=np.zeros((2, 3, 4, 4), np.float32), labels=labels))
