@@ -172,7 +172,7 @@ def _better(tried: list[_Tried]) -> tuple[DataFit | None, str | None]:
 
 
 def _first_of_the_best(found: list[DataFit]) -> DataFit:
-    """The best; of those that are as good (127 or 127.5 makes no difference) the first in the list of presets."""
+    """The best; of those that are as good (as 127 and 127.5 are) the first in the list of presets."""
     best = min(found, key=_rank)
     return next(
         f for f in found if f.metric == best.metric and (f.distance or 0.0) <= NEAR * (best.distance or 0.0)
