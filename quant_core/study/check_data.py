@@ -25,6 +25,7 @@ from quant_core.study.open import open_model
 SAMPLES = 64
 MEASURED = 32  # samples that the statistics of inner tensors are taken of
 CONFIDENCE = 0.99  # of the interval that must lie above one half
+NEAR = 1.1  # times the distance of the best that counts as the same
 FARTHER = 1.5  # times that the chosen preprocessing is farther from the statistics of training
 LABELS, STATISTICS = "labels", "statistics"
 
@@ -167,7 +168,15 @@ def _better(tried: list[_Tried]) -> tuple[DataFit | None, str | None]:
     by = [LABELS] if tried[0].right is not None else []
     by += [STATISTICS] if tried[0].fit.distance is not None else []
     found = [t.fit for t in tried[1:] if _clear_by_labels(tried[0], t) or _clear_by_statistics(tried[0], t)]
-    return (min(found, key=_rank) if found else None), " and ".join(by) or None
+    return (_first_of_the_best(found) if found else None), " and ".join(by) or None
+
+
+def _first_of_the_best(found: list[DataFit]) -> DataFit:
+    """The best; of those that are as good (as 127 and 127.5 are) the first in the list of presets."""
+    best = min(found, key=_rank)
+    return next(
+        f for f in found if f.metric == best.metric and (f.distance or 0.0) <= NEAR * (best.distance or 0.0)
+    )
 
 
 def _clear_by_labels(chosen: _Tried, other: _Tried) -> bool:
