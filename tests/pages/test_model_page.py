@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.parts.state import State, View
 from quant_core.study import Source, new_session_id
-from tests.models import branching, build, deep_residual, node, normal, port
+from tests.models import build, deep_residual, node, normal, port
 
 MODEL = "pages/explore/model.py"
 TIMEOUT = 120
@@ -146,10 +146,16 @@ def test_names_from_the_file_stay_text(repo: Path, tmp_path: Path) -> None:
 
 
 def test_a_layer_that_cannot_be_quantized_says_why(repo: Path, tmp_path: Path) -> None:
-    path = tmp_path / "branching.onnx"
-    path.write_bytes(branching().SerializeToString())
+    nodes = [
+        node("MatMul", ["x", "w"], ["a"], name="stored"),
+        node("Transpose", ["a"], ["t"], name="turn"),
+        node("MatMul", ["a", "t"], ["y"], name="scores"),
+    ]
+    path = tmp_path / "scores.onnx"
+    model = build(nodes, [port("x", "N", 4)], [port("y", "N", "N")], {"w": normal(1, 4, 4)})
+    path.write_bytes(model.SerializeToString())
     test = open_page(repo, Source(str(path), None))
     table: pd.DataFrame = test.dataframe[0].value
     reasons = dict(zip(table["name"], table["reason"], strict=True))
-    assert "inside the body of a If" in reasons["inside"]
-    assert reasons["conv"] == ""
+    assert "both inputs are activations" in reasons["scores"]
+    assert reasons["stored"] == ""
