@@ -66,7 +66,7 @@ def quantize(x: ArrayLike, scale: FloatArray, zero_point: CodeArray, number: For
     with np.errstate(
         over="ignore", divide="ignore", invalid="ignore"
     ):  # far outside the range: clipped below
-        steps = np.asarray(x, np.float32) / scale
+        steps = np.asarray(np.asarray(x, np.float32) / scale)
     if number.block:
         steps = np.where(scale > 0, steps, np.float32(0))
     if number.kind == "minifloat":
@@ -76,8 +76,10 @@ def quantize(x: ArrayLike, scale: FloatArray, zero_point: CodeArray, number: For
         values = number.decoded()
         return np.searchsorted((values[1:] + values[:-1]) / 2, steps, side="right").astype(np.int32)
     # Clip in float: a value far outside the range would overflow the integer type.
-    low, high = np.float32(number.qmin) - zero_point, np.float32(number.qmax) - zero_point
-    return np.asarray(np.clip(np.rint(steps), low, high) + zero_point, np.int32)
+    zero = np.asarray(zero_point, np.float32)
+    np.rint(steps, out=steps)
+    np.clip(steps, np.float32(number.qmin) - zero, np.float32(number.qmax) - zero, out=steps)
+    return np.asarray(steps + zero, np.int32)
 
 
 def dequantize(
