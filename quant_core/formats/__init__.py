@@ -14,7 +14,7 @@ from quant_core.formats.granularity import Layout, from_rows, layout_of, to_rows
 from quant_core.formats.number import FORMATS, Format, get_format
 from quant_core.formats.ranges import find_range
 from quant_core.formats.scheme import CODEBOOKS, RANGES, Scheme
-from quant_core.formats.tensor import QuantizedTensor, quantize_tensor, sqnr_db, sqnr_from_power
+from quant_core.formats.tensor import QuantizedTensor, quantize_tensor, sqnr_db, sqnr_from_power, stored_bits
 
 __all__ = [
     "CODEBOOKS",
@@ -42,5 +42,6 @@ __all__ = [
     "saturate_pairs",
     "sqnr_db",
     "sqnr_from_power",
+    "stored_bits",
     "to_rows",
 ]

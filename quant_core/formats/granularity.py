@@ -40,6 +40,13 @@ class Layout:
         return math.prod(self.shape) // max(1, self.shape[self.axis])
 
     @property
+    def row_size(self) -> int:
+        """Values of a row, padding included."""
+        if self.granularity == "tensor":
+            return math.prod(self.shape)
+        return self.group or self.channels * self.channel_size
+
+    @property
     def sizes(self) -> NDArray[np.int64]:
         """The values of each row, `[rows]`, padding left out."""
         if self.granularity == "tensor":

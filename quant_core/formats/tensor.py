@@ -50,21 +50,28 @@ class QuantizedTensor:
     @property
     def bits(self) -> float:
         """Bits that codes, scales, zero points and tables take, without the container they are written in."""
-        number = self.scheme.number
-        total = self.codes.size * number.stored_bits
-        if self.table is not None:
-            total += self.table.size * 32
-        elif self.scale is not None:
-            total += self.scale.size * (8 if number.block else 32)
-            total += 32 * (number.scale == "nvfp4")
-            if not self.scheme.symmetric:
-                total += self.scale.size * number.bits
-        return total
+        return stored_bits(self.layout, self.scheme)
 
     @property
     def bits_per_weight(self) -> float:
         """`bits` for each value of the tensor, padding, scales, zero points and tables included."""
         return self.bits / max(1, int(np.prod(self.layout.shape)))
+
+
+def stored_bits(layout: Layout, scheme: Scheme) -> float:
+    """Bits that a tensor of this layout takes when it is quantized by `scheme`: codes with their padding,
+    scales, zero points and tables.
+    """
+    number, rows = scheme.number, layout.rows
+    values = layout.row_size * rows
+    if number.kind == "codebook":
+        return values * number.stored_bits + rows * number.levels * 32
+    total = values * number.stored_bits
+    if number.is_scaled:
+        total += rows * (8 if number.block else 32) + 32 * (number.scale == "nvfp4")
+        if not scheme.symmetric:
+            total += rows * number.bits
+    return total
 
 
 def quantize_tensor(values: NDArray[np.float32], axis: int, scheme: Scheme) -> QuantizedTensor:

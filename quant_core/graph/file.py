@@ -16,6 +16,7 @@ from quant_core.graph.checks import check_proto, shown
 from quant_core.graph.repair import repair
 
 _BLOCK = 1 << 20
+LARGE = 1 << 30  # bytes
 logging.getLogger("onnx_ir").setLevel(logging.ERROR)
 
 
@@ -32,6 +33,13 @@ class ModelFile:
     bytes: int
     model: ir.Model
     repairs: tuple[str, ...] = ()
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is so large that the model is never run or held as a whole: its weights are looked at
+        and quantized layer by layer.
+        """
+        return self.bytes > LARGE
 
 
 def runnable(file: ModelFile) -> Path | bytes:

@@ -53,9 +53,14 @@ class Graph:
         return self._by_name[name]
 
     def weights(self, layer: Layer) -> NDArray[np.float32]:
-        """The stored weights of `layer` as float32, in the shape `layer.shape`."""
+        """The stored weights of `layer` as float32, in the shape `layer.shape`. Of external data the part
+        that holds them is mapped, and nothing is copied.
+        """
         tensor = self.model.graph.initializers[layer.tensor or ""].const_value
         assert tensor is not None
+        if isinstance(tensor, ir.ExternalTensor) and tensor.dtype == ir.DataType.FLOAT and tensor.size:
+            shape = layer.shape or ()
+            return np.asarray(np.memmap(tensor.path, "<f4", "r", tensor.offset or 0, shape), np.float32)
         return np.asarray(tensor.numpy(), np.float32).reshape(layer.shape or ())
 
     def at_opset(self, opset: int) -> ir.Model:

@@ -1,7 +1,7 @@
 """Lowering: a plan becomes the quantized ONNX graph, and its exact size."""
 
 from quant_core.lower.lean import drop_notes
-from quant_core.lower.lower import Corrections, FindRange, WeightCache, lower, to_bytes
+from quant_core.lower.lower import Corrections, FindRange, WeightCache, lower, lowered_opset, to_bytes
 from quant_core.lower.savings import SAVINGS
 from quant_core.lower.savings.single import smaller_tensor
 from quant_core.lower.weights import DECODERS
@@ -14,6 +14,7 @@ __all__ = [
     "WeightCache",
     "drop_notes",
     "lower",
+    "lowered_opset",
     "smaller_tensor",
     "to_bytes",
 ]

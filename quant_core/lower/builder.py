@@ -8,6 +8,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+_SMALL = (ir.DataType.INT4, ir.DataType.UINT4, ir.DataType.INT2, ir.DataType.UINT2)
+_PACKED = 1 << 16  # values; NumPy has a byte for each
 Attributes = dict[str, int | Sequence[int] | ir.TensorProtocol]
 
 
@@ -32,8 +34,14 @@ class Builder:
         """An initializer that holds `array`, stored as `onnx_type` where given."""
         dtype = None if onnx_type is None else ir.DataType[onnx_type]
         name = self.name()
-        tensor = ir.Tensor(np.ascontiguousarray(array), dtype=dtype, name=name, shape=ir.Shape(array.shape))
-        value = ir.Value(name=name, const_value=tensor, shape=tensor.shape, type=ir.TensorType(tensor.dtype))
+        shape = ir.Shape(array.shape)
+        tensor: ir.TensorProtocol = ir.Tensor(
+            np.ascontiguousarray(array), dtype=dtype, name=name, shape=shape
+        )
+        if tensor.dtype in _SMALL and array.size > _PACKED:
+            packed = np.frombuffer(tensor.tobytes(), np.uint8)
+            tensor = ir.PackedTensor(packed, tensor.dtype, name=name, shape=shape)
+        value = ir.Value(name=name, const_value=tensor, shape=shape, type=ir.TensorType(tensor.dtype))
         self.graph.register_initializer(value)
         return value
 

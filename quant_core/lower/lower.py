@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from quant_core.errors import FormatError, PlanError
 from quant_core.formats import QuantizedTensor, Scheme, layout_of, quantize_tensor
-from quant_core.graph import Graph, Layer, every_node, sizes_of, weight_chain
+from quant_core.graph import Graph, Layer, every_node, opset_of, sizes_of, weight_chain
 from quant_core.lower.activations import guard_float_weights, write_activation
 from quant_core.lower.bias import add_to_bias
 from quant_core.lower.builder import Builder
@@ -22,6 +23,9 @@ from quant_core.plan import Plan, Precision, check_plan
 
 FindRange = Callable[[str, Scheme], tuple[float, float]]
 CACHED = 512 << 20  # bytes of codes
+_BULKY = 1 << 26  # bytes of a file
+_CACHED_LARGE = 1  # of a large model, the codes of one layer
+_LARGEST = (1 << 31) - (1 << 24)  # bytes that protobuf can write, less room for nodes and names
 Corrections = Mapping[str, NDArray[np.float32]]
 
 
@@ -46,7 +50,8 @@ class WeightCache:
                 raise PlanError(
                     f"layer '{layer.name}' cannot be quantized: {error.what}", error.remedy
                 ) from error
-            while len(self.kept) > 1 and sum(t.codes.nbytes for t in self.kept.values()) > CACHED:
+            limit = _CACHED_LARGE if self.graph.file.is_large else CACHED
+            while len(self.kept) > 1 and sum(t.codes.nbytes for t in self.kept.values()) > limit:
                 self.kept.popitem(last=False)
         self.kept.move_to_end(key)
         return self.kept[key]
@@ -89,12 +94,38 @@ def lower(
         if precision.activations is not None:
             _quantize_input(builder, node, layer, precision, entered, find_range)
     make_lean(model, (layer.node for layer in graph.layers), graph.refused)
+    _embed(model)
     return model
+
+
+def _embed(model: ir.Model) -> None:
+    """Take what is still kept in other files into the file, which holds everything. PlanError where one file
+    cannot.
+    """
+    stored = [value.const_value for value in model.graph.initializers.values()]
+    total = sum(tensor.nbytes for tensor in stored if tensor is not None)
+    if total > _LARGEST:
+        raise PlanError(
+            f"the file would have {total / 1e9:.1f} GB, more than one ONNX file can hold (2 GB)",
+            "quantize more layers, or give them fewer bits",
+        )
+    if any(isinstance(tensor, ir.ExternalTensor) for tensor in stored):
+        ir.external_data.load_to_model(model)
 
 
 def to_bytes(model: ir.Model) -> bytes:
     """The bytes of the ONNX file."""
-    return bytes(ir.to_proto(model).SerializeToString())
+    proto = ir.to_proto(model)
+    del model  # of which the caller should keep none: a large one is in memory twice already
+    if proto.ByteSize() > _BULKY:
+        gc.collect()  # nodes and values refer to each other
+    content: bytes = proto.SerializeToString()
+    return content
+
+
+def lowered_opset(graph: Graph, plan: Plan, decoder: str = "cast") -> int:
+    """The opset of the exported file of `plan`."""
+    return max(opset_of(graph.model), _opset(graph, plan, decoder))
 
 
 def _opset(graph: Graph, plan: Plan, decoder: str) -> int:

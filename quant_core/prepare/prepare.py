@@ -72,6 +72,19 @@ def prepare(model: ir.Model, samples: Batch | None = None) -> tuple[ir.Model, tu
     return work.model, tuple(work.steps)
 
 
+def prepare_unrun(model: ir.Model, why: str) -> tuple[ir.Model, tuple[Step, ...]]:
+    """As `prepare`, of a model too large to be run or copied: only what moves or renames, and `why`."""
+    prepared = model.clone()
+    steps = [Step("proofs", f"undone: {why}", None, False)]
+    for name, change, text in (
+        ("initializers", free_initializers, "{} initializers taken off the list of inputs"),
+        ("names", name_nodes, "{} nodes named"),
+    ):
+        if count := change(prepared):
+            steps.append(Step(name, text.format(count), None, True))
+    return prepared, tuple(steps)
+
+
 class _Work:
     """The model as far as it is prepared, with the outputs that every step must keep."""
 

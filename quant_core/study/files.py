@@ -12,7 +12,7 @@ import numpy as np
 from quant_core.data import Dataset, draw
 from quant_core.engine import batch_size
 from quant_core.errors import PlanError
-from quant_core.formats import Scheme
+from quant_core.formats import Scheme, layout_of, stored_bits
 from quant_core.graph import Graph, inputs_of
 from quant_core.improve import can_correct, correct_bias
 from quant_core.lower import Corrections, WeightCache, lower, to_bytes
@@ -45,8 +45,11 @@ class Files:
 
     def bytes_of(self, plan: Plan, measured: bool = True) -> int:
         """The size of the exported file of `plan`, to the byte; without `measured`, with stand-ins for
-        ranges, which may share a few bytes more or less than the true ones.
+        ranges, which may share a few bytes more or less than the true ones. Of a large model it is a
+        forecast: its file is not written to know it.
         """
+        if self.graph.file.is_large:
+            return self._forecast(plan)
         key = (plan.key, measured or not plan.needs_ranges)
         if key not in self._sizes:
             self.check(plan)
@@ -55,6 +58,16 @@ class Files:
             find = self._find(plan) if measured else _stand_in_range
             self._sizes[key] = len(self._write(plan, self._stand_ins(plan), find, "cast"))
         return self._sizes[key]
+
+    def _forecast(self, plan: Plan) -> int:
+        """The size of the user's file with the weights of each stored tensor as `plan` stores them."""
+        total, seen = float(self.graph.file.bytes), set[str]()
+        for layer in self.graph.quantizable:
+            scheme = plan[layer.name].weights
+            if scheme is not None and layer.shape is not None and layer.tensor not in seen:
+                seen.add(layer.tensor or "")
+                total += stored_bits(layout_of(layer.shape, layer.axis, scheme), scheme) / 8 - layer.bytes
+        return round(total)
 
     def check(self, plan: Plan) -> None:
         """PlanError where `plan` needs calibration samples and there are none."""

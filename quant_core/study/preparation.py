@@ -16,7 +16,7 @@ import onnx_ir as ir
 from quant_core.data import Batch
 from quant_core.engine import ENGINE
 from quant_core.graph import ModelFile
-from quant_core.prepare import Saving, Step, find_savings, prepare
+from quant_core.prepare import Saving, Step, find_savings, prepare, prepare_unrun
 from quant_core.store import measurement_key, write_whole
 
 _LARGEST = 512 << 20  # bytes; a larger prepared graph is not kept
@@ -38,14 +38,17 @@ class Preparation:
 
     def graph(self) -> tuple[ir.Model, tuple[Step, ...]]:
         """The prepared graph and the steps taken."""
+        if self._file.is_large:
+            size = f"{self._file.bytes / 1e9:.1f} GB"
+            return prepare_unrun(self._file.model, f"a model of {size} is not run as a whole here")
         record = self._read()
         if record is not None and "steps" in record:
             with contextlib.suppress(Exception):  # a damaged file counts as none, whatever reading it raises
                 kept = ir.from_proto(onnx.load(self._model, format="protobuf"))
                 return kept, tuple(Step(**step) for step in record["steps"])
         model, steps = prepare(self._file.model, self._samples())
-        content = ir.to_proto(model).SerializeToString() if self._file.bytes <= _LARGEST else b""
-        if content and len(content) <= _LARGEST:
+        content = ir.to_proto(model).SerializeToString()
+        if len(content) <= _LARGEST:
             write_whole(self._model, content)
             self._write({"steps": [asdict(step) for step in steps]})
             self._forget_old()
@@ -53,6 +56,8 @@ class Preparation:
 
     def savings(self) -> tuple[Saving, ...]:
         """What can be saved of the file without changing what it computes."""
+        if self._file.is_large:
+            return ()
         record = self._read() or {}
         if "savings" in record:
             with contextlib.suppress(TypeError):

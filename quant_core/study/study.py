@@ -24,8 +24,8 @@ from quant_core.engine import (
 )
 from quant_core.errors import DataError, FormatError, ModelError
 from quant_core.formats import QuantizedTensor, Scheme, get_format
-from quant_core.graph import Graph, Layer, index_rows, inputs_of, opset_of, read_model, runnable
-from quant_core.lower import WeightCache
+from quant_core.graph import Graph, Layer, index_rows, inputs_of, runnable
+from quant_core.lower import SAVINGS, WeightCache, lowered_opset
 from quant_core.plan import PARTS, Plan
 from quant_core.prepare import Saving, Step, may_save
 from quant_core.stats import Ranges
@@ -80,6 +80,8 @@ class Study:
         file = open_model(model)
         inputs, said = inputs_of(file.model), details or Details()
         rows = index_rows(file.model)
+        if file.is_large:
+            data, calibration = None, None
         opened = open_samples(data, inputs, calibration, preprocess, samples, said.reading(file), rows)
         known, store = opened.evaluation or opened.calibration, store or Store()
 
@@ -109,7 +111,14 @@ class Study:
     def notes(self) -> tuple[str, ...]:
         """Sentences on what was filled in or chosen for the user."""
         sets = () if self._data is None else (self._data.evaluation, self._data.calibration)
-        return tuple(dict.fromkeys(note for data in sets if data is not None for note in data.notes))
+        notes = [note for data in sets if data is not None for note in data.notes]
+        if self.graph.file.is_large:
+            size = f"{self.graph.file.bytes / 1e9:.1f} GB"
+            notes.append(
+                f"A model of {size} is not run as a whole here: its weights are shown and quantized layer by "
+                "layer, without data, and sizes are forecasts until the file is written."
+            )
+        return tuple(dict.fromkeys(notes))
 
     @property
     def calibration_is_generated(self) -> bool:
@@ -160,6 +169,8 @@ class Study:
         return self._preparation.savings()
 
     def _refused_savings(self) -> frozenset[str]:
+        if self.graph.file.is_large:
+            return frozenset(SAVINGS)  # none is proven without a run
         if not may_save(self.graph.file.model):
             return frozenset()
         return frozenset(s.kind for s in self.savings if not s.kept)
@@ -183,7 +194,7 @@ class Study:
         activation ranges are needed and not known yet.
         """
         exact = not plan.needs_ranges or self.has_ranges
-        return self.files.bytes_of(plan, measured=exact), exact
+        return self.files.bytes_of(plan, measured=exact), exact and not self.graph.file.is_large
 
     def baseline(
         self, execution: str = "simulated", dynamic: bool = False, data: Dataset | None = None
@@ -255,7 +266,7 @@ class Study:
         return {
             "path": str(path),
             "bytes": len(model),
-            "opset": opset_of(read_model(path).model),
+            "opset": lowered_opset(self.graph, plan, decoder),
             "sha256": hashlib.sha256(model).hexdigest(),
             **({"generated_calibration": True} if made_up else {}),
         }
