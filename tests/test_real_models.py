@@ -16,7 +16,8 @@ from quant_core.errors import ModelError
 from quant_core.graph import read_model
 from quant_core.plan import Precision, default_scheme, preset_plan, uniform_plan
 from quant_core.store import Store
-from quant_core.study import BudgetSearch, Evaluation, Study
+from quant_core.study import INTEGER_WEIGHTS, BudgetSearch, Evaluation, Study, why_no_integers
+from quant_core.study.integers import measure_integers
 
 
 @dataclass(frozen=True)
@@ -211,3 +212,14 @@ def test_the_weights_of_a_shared_recurrent_layer_are_stored_once(models: Path, s
     assert len(recurrent) == 4
     assert len({x.tensor for x in recurrent}) == 2
     assert all(x.body == "If" for x in recurrent)
+
+
+@pytest.mark.parametrize("name", ["resnet20", "mobilenet_v1", "keywords", "stories"])
+def test_a_layer_in_integers_equals_the_runtime(opened: Open, name: str) -> None:
+    study = opened(name, 20)
+    layers = [x for x in study.graph.quantizable if why_no_integers(study, x) is None]
+    for layer in layers[:: max(1, len(layers) // 4)]:
+        for weights in INTEGER_WEIGHTS:
+            known = measure_integers(study, layer, weights)
+            assert known.found.differ == 0, (layer.name, str(weights))
+            assert known.found.fixed_most <= 1
