@@ -2,62 +2,41 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import math
-from collections import OrderedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quant_core.data.dataset import Batch, Dataset, Indices, Labels
+from quant_core.data.dataset import Batch, Indices, Labels
+from quant_core.data.decoded import DecodedDataset
 from quant_core.data.files import Files
 from quant_core.data.labels import labelled_files
 from quant_core.errors import DataError
 from quant_core.graph import Port
 
 SUFFIXES = {".wav"}
-CACHE_BYTES = 256 << 20
 RATES = (1_000, 768_000)  # Hz; outside of these a header lies
 CHANNELS = 32
 SECONDS = 30  # of a clip at most, where the model takes any length
 
 
-class AudioDataset(Dataset):
-    """Clips decoded when they are asked for; decoded ones are kept up to 256 MiB."""
+class AudioDataset(DecodedDataset):
+    """Clips of `length` samples at `rate` Hz."""
 
     def __init__(
         self, files: Files, names: list[str], labels: Labels | None, port: Port, rate: int, length: int
     ) -> None:
-        self.name, self.files, self.names, self.labels = files.name, files, names, labels
+        super().__init__(files, names, labels, f"wav {port} {rate} {length}")
         self.port, self.rate, self.length = port, rate, length
-        self._kept: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
-        self._kept_bytes = 0
-        digest = hashlib.sha256(f"wav {port} {rate} {length}".encode())
-        for name in names:
-            digest.update(name.encode())
-            digest.update(hashlib.sha256(files.read(name)).digest())
-        if labels is not None:
-            digest.update(labels.tobytes())
-        self.key = digest.hexdigest()
-
-    def __len__(self) -> int:
-        return len(self.names)
 
     def take(self, indices: Indices) -> Batch:
-        clips = np.stack([self._clip(int(i)) for i in indices])
+        clips = np.stack([self.sample(int(i)) for i in indices])
         return {self.port.name: clips[:, None] if len(self.port.shape) == 3 else clips}
 
-    def _clip(self, index: int) -> NDArray[np.float32]:
-        if index in self._kept:
-            self._kept.move_to_end(index)
-            return self._kept[index]
-        clip = read_clip(self.names[index], self.files.read(self.names[index]), self.rate, self.length)
-        self._kept[index] = clip
-        self._kept_bytes += clip.nbytes
-        while self._kept_bytes > CACHE_BYTES and len(self._kept) > 1:
-            self._kept_bytes -= self._kept.popitem(last=False)[1].nbytes
-        return clip
+    def decode(self, name: str, content: bytes) -> NDArray[np.float32]:
+        """The clip that a WAV file holds, `[length]`."""
+        return read_clip(name, content, self.rate, self.length)
 
 
 def open_audio(files: Files, inputs: tuple[Port, ...], rate: int | None = None) -> AudioDataset:

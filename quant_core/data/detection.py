@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from quant_core.data.dataset import Batch, Labels
-from quant_core.data.scores import Score, Scored
+from quant_core.data.dataset import Labels
+from quant_core.data.scores import Score, Scored, Seen
 from quant_core.data.task import Task
 from quant_core.errors import DataError
 
@@ -29,19 +29,13 @@ class Detection(Score):
         self._found: dict[int, list[tuple[NDArray[np.float64], NDArray[np.bool_]]]] = {}
         self._truths: dict[int, int] = {}
 
-    def add(
-        self,
-        outputs: list[NDArray[np.generic]],
-        reference: list[NDArray[np.generic]],
-        labels: Labels | None,
-        feeds: Batch,
-        log_probabilities: NDArray[np.float64] | None,
-    ) -> None:
+    def add(self, seen: Seen) -> None:
+        labels = seen.labels
         if labels is None:
             return
         assert self.task.boxes is not None
-        scores = np.asarray(outputs[self.task.output], np.float64)
-        boxes = np.asarray(outputs[self.task.boxes], np.float64)
+        scores = np.asarray(seen.outputs[self.task.output], np.float64)
+        boxes = np.asarray(seen.outputs[self.task.boxes], np.float64)
         if scores.ndim != 3 or boxes.ndim != 3 or boxes.shape[2] != 4 or scores.shape[:2] != boxes.shape[:2]:
             raise DataError(
                 f"the scores are {list(scores.shape)} and the boxes {list(boxes.shape)}",

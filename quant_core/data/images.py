@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-from collections import OrderedDict
 from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quant_core.data.boxes import Boxes
-from quant_core.data.dataset import Batch, Dataset, Indices, Labels
+from quant_core.data.dataset import Batch, Indices, Labels
+from quant_core.data.decoded import DecodedDataset
 from quant_core.data.files import Files
 from quant_core.data.labels import labelled_files
 from quant_core.data.preprocess import ImageInput, Preprocess, decode_image, image_size, place
 from quant_core.errors import DataError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"}
-CACHE_BYTES = 256 << 20
 
 
-class ImageDataset(Dataset):
-    """Images decoded when they are asked for; decoded ones are kept up to 256 MiB, least recently used out
-    first.
-    """
+class ImageDataset(DecodedDataset):
+    """Images prepared for an input."""
 
     def __init__(
         self,
@@ -34,43 +30,22 @@ class ImageDataset(Dataset):
         wanted: ImageInput,
         preprocess: Preprocess,
     ) -> None:
-        self.name, self.files, self.names, self.labels = files.name, files, names, labels
+        super().__init__(files, names, labels, f"{preprocess.name} {wanted}")
         self.wanted, self.preprocess = wanted, preprocess
-        self._kept: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
-        self._kept_bytes = 0
-        digest = hashlib.sha256(f"{preprocess.name} {wanted}".encode())
-        for name in names:
-            digest.update(name.encode())
-            digest.update(hashlib.sha256(files.read(name)).digest())
-        if labels is not None:
-            digest.update(labels.tobytes())
-        self.key = digest.hexdigest()
-
-    def __len__(self) -> int:
-        return len(self.names)
 
     def prepared_as(self, preprocess: Preprocess) -> ImageDataset:
         """The same images and labels prepared in another way, for the same input."""
         other = copy.copy(self)
         other.preprocess, other.key = preprocess, f"{self.key} {preprocess.name}"
-        other._kept, other._kept_bytes = OrderedDict(), 0
+        other.forget()
         return other
 
     def take(self, indices: Indices) -> Batch:
-        return {self.wanted.port.name: np.stack([self._image(int(i)) for i in indices])}
+        return {self.wanted.port.name: np.stack([self.sample(int(i)) for i in indices])}
 
-    def _image(self, index: int) -> NDArray[np.float32]:
-        if index in self._kept:
-            self._kept.move_to_end(index)
-            return self._kept[index]
-        name = self.names[index]
-        short = PurePosixPath(name).name
-        image = decode_image(short, self.files.read(name), self.wanted, self.preprocess)
-        self._kept[index] = image
-        self._kept_bytes += image.nbytes
-        while self._kept_bytes > CACHE_BYTES and len(self._kept) > 1:
-            self._kept_bytes -= self._kept.popitem(last=False)[1].nbytes
-        return image
+    def decode(self, name: str, content: bytes) -> NDArray[np.float32]:
+        """The prepared image, as the input wants it."""
+        return decode_image(PurePosixPath(name).name, content, self.wanted, self.preprocess)
 
 
 def open_images(

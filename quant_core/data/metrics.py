@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quant_core.data.dataset import Batch, Labels
-from quant_core.data.scores import Score, cosines, make_score
+from quant_core.data.scores import Score, Seen, cosines, make_score
 from quant_core.data.task import CLASSES, Task
 from quant_core.formats import sqnr_from_power
 
@@ -83,7 +83,7 @@ class QualityMeter:
             self._decisions += int(choice.size)
             log_p, log_q = _log_probabilities(expected), _log_probabilities(actual)
             self._kl += float((np.exp(log_p) * (log_p - log_q)).sum())  # KL(expected || actual), nats
-        self._score.add(outputs, reference, labels, feeds or {}, log_q)
+        self._score.add(Seen(outputs, reference, labels, feeds or {}, log_q))
 
     def _add_power(self, outputs: Outputs, reference: Outputs) -> None:
         pairs = [(a, r) for a, r in zip(outputs, reference, strict=True) if r.dtype.kind == "f"]

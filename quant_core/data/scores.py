@@ -15,7 +15,6 @@ from quant_core.errors import DataError
 IGNORE = -100  # the label of a token that does not count (the convention of PyTorch's CrossEntropyLoss)
 WORST = 1e30  # an error that is not finite: the worst there is, and still a number for JSON
 _TOP = 5
-_LogProbabilities = NDArray[np.float64] | None
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,19 @@ class Scored:
     decisions: int | None = None
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A batch: outputs, those of the FP32 model, labels and what was fed, `[batch, ...]` each;
+    `log_probabilities` are of the deciding output, None where it has no classes.
+    """
+
+    outputs: list[NDArray[np.generic]]
+    reference: list[NDArray[np.generic]]
+    labels: Labels | None
+    feeds: Batch
+    log_probabilities: NDArray[np.float64] | None
+
+
 class Score(ABC):
     """Accumulates the metric of a task."""
 
@@ -67,17 +79,8 @@ class Score(ABC):
         self.task = task
 
     @abstractmethod
-    def add(
-        self,
-        outputs: list[NDArray[np.generic]],
-        reference: list[NDArray[np.generic]],
-        labels: Labels | None,
-        feeds: Batch,
-        log_probabilities: _LogProbabilities,
-    ) -> None:
-        """Add a batch. Arrays are `[batch, ...]`; `log_probabilities` are of the deciding output, where it
-        has classes.
-        """
+    def add(self, seen: Seen) -> None:
+        """Add a batch."""
 
     @abstractmethod
     def result(self) -> Scored:
@@ -91,15 +94,9 @@ class Classes(Score):
     nats = 0.0
     tokens = many = False
 
-    def add(
-        self,
-        outputs: list[NDArray[np.generic]],
-        reference: list[NDArray[np.generic]],
-        labels: Labels | None,
-        feeds: Batch,
-        log_probabilities: _LogProbabilities,
-    ) -> None:
-        actual = outputs[self.task.output]
+    def add(self, seen: Seen) -> None:
+        labels, log_probabilities = seen.labels, seen.log_probabilities
+        actual = seen.outputs[self.task.output]
         choice = actual.argmax(axis=-1) if log_probabilities is not None else None
         if labels is None or choice is None or log_probabilities is None or labels.shape != choice.shape:
             return
@@ -133,17 +130,11 @@ class Regression(Score):
     squared = absolute = 0.0
     count = 0
 
-    def add(
-        self,
-        outputs: list[NDArray[np.generic]],
-        reference: list[NDArray[np.generic]],
-        labels: Labels | None,
-        feeds: Batch,
-        log_probabilities: _LogProbabilities,
-    ) -> None:
+    def add(self, seen: Seen) -> None:
+        labels = seen.labels
         if labels is None:
             return
-        actual = outputs[self.task.output]
+        actual = seen.outputs[self.task.output]
         if actual.size != labels.size:
             raise DataError(
                 f"the labels hold {labels.size // max(len(labels), 1)} numbers for each sample, the output"
@@ -173,19 +164,13 @@ class Anomaly(Score):
         self._scores: list[NDArray[np.float64]] = []
         self._labels: list[NDArray[np.bool_]] = []
 
-    def add(
-        self,
-        outputs: list[NDArray[np.generic]],
-        reference: list[NDArray[np.generic]],
-        labels: Labels | None,
-        feeds: Batch,
-        log_probabilities: _LogProbabilities,
-    ) -> None:
+    def add(self, seen: Seen) -> None:
+        labels = seen.labels
         if labels is None:
             return
-        actual = outputs[self.task.output].astype(np.float64).reshape(len(labels), -1)
+        actual = seen.outputs[self.task.output].astype(np.float64).reshape(len(labels), -1)
         if self.task.input is not None:
-            given = np.asarray(feeds[self.task.input], np.float64).reshape(len(labels), -1)
+            given = np.asarray(seen.feeds[self.task.input], np.float64).reshape(len(labels), -1)
             score = np.square(actual - given).mean(axis=1)
         elif actual.shape[1] == 1:
             score = actual[:, 0]
@@ -214,15 +199,8 @@ class Embedding(Score):
     total = 0.0
     count = 0
 
-    def add(
-        self,
-        outputs: list[NDArray[np.generic]],
-        reference: list[NDArray[np.generic]],
-        labels: Labels | None,
-        feeds: Batch,
-        log_probabilities: _LogProbabilities,
-    ) -> None:
-        found = cosines(outputs[self.task.output], reference[self.task.output])
+    def add(self, seen: Seen) -> None:
+        found = cosines(seen.outputs[self.task.output], seen.reference[self.task.output])
         self.total += float(found.sum())
         self.count += len(found)
 

@@ -169,7 +169,7 @@ def test_images_are_decoded_again_where_the_cache_is_full(
 ) -> None:
     for i in range(5):
         picture(tmp_path / f"{i}.png", (i, i, i))
-    monkeypatch.setattr("quant_core.data.images.CACHE_BYTES", 2 * 4 * 6 * 3 * 4)
+    monkeypatch.setattr("quant_core.data.decoded.CACHE_BYTES", 2 * 4 * 6 * 3 * 4)
     data = open_data(tmp_path, LAST, "raw")
     for _ in range(2):
         assert data.take(np.arange(5))["x"][:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
