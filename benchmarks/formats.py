@@ -20,9 +20,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import pandas as pd
 
+from quant_core.engine import batch_size, evaluate
 from quant_core.formats import CODEBOOKS, FORMATS, Scheme
+from quant_core.graph import inputs_of
 from quant_core.plan import precision_for, uniform_plan
-from quant_core.study import Source, compare_files
+from quant_core.study import Source
 
 RANGES = ("minmax", "percentile:99.9", "mse", "octav", "entropy")
 EXPORTED = 3  # every third
@@ -73,10 +75,9 @@ def main() -> None:
                 path = Path(folder) / "model.onnx"
                 written = study.export(plan, path)
                 assert written["bytes"] == path.stat().st_size == found.bytes, scheme
-                again = compare_files(
-                    asked.model, path, asked.data, asked.calibration, asked.preprocess, asked.samples
-                )
-                row["shipped_db"] = again["sqnr_db"]
+                size = batch_size(inputs_of(study.graph.file.model))
+                again = evaluate(path, study.data, study.reference, "shipped", size)
+                row["shipped_db"] = again.sqnr_db
         rows.append(row)
         shipped = "" if row["shipped_db"] is None else f", from its file {row['shipped_db']:.1f} dB"
         agreement = "" if found.agreement is None else f", agreement {found.agreement:.3f}"
