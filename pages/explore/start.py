@@ -25,7 +25,7 @@ _PRESETS = (
 
 
 def main() -> None:
-    with window() as (state, study):
+    with window(start=True) as (state, study):
         st.title("Start", anchor=False)
         st.caption(
             "See what quantization does to a model, choose the precision of each layer, export what you saw."

@@ -11,7 +11,7 @@ import streamlit as st
 
 from pages.parts import live, text
 from pages.parts.measuring import known_cells, known_plan, plan_latency, sweeping
-from pages.parts.opening import calm, opened
+from pages.parts.opening import calm, carry_on, opened
 from pages.parts.state import State
 from quant_core.errors import QuantscopeError
 from quant_core.plan import Plan
@@ -40,7 +40,7 @@ class Number:
 
 
 @contextmanager
-def window() -> Iterator[tuple[State, Study]]:
+def window(start: bool = False) -> Iterator[tuple[State, Study]]:
     """State and study of this window, with the header above the page and what runs below the header.
 
     What is not known of the plan in hand is hollow and asked for; the page runs again when it is measured.
@@ -48,6 +48,8 @@ def window() -> Iterator[tuple[State, Study]]:
     st.html(_STYLE)
     line().warm_up()
     state, study = opened()
+    if not start:  # Start opens beside its fields
+        carry_on(state)
     seen = live.ended(state)
     _header(state, study)
     jobs = st.container()

@@ -35,6 +35,24 @@ def opened() -> tuple[State, Study]:
     return state, study
 
 
+def carry_on(state: State) -> None:
+    """Open what the window was asked to open, also after a reload in the middle of it. What was open stays
+    where that fails.
+    """
+    wanted = state.opening
+    if wanted is None:
+        return
+    try:
+        open_study(wanted)
+    except QuantscopeError as error:
+        state.refuse(str(error))
+        return
+    notice = state.notice
+    state.open(wanted)
+    state.notice = notice
+    st.rerun()
+
+
 def open_study(source: Source) -> Study:
     """The study of `source`, kept while its files do not change."""
     return _open(source, source.stamps)
