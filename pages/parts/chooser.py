@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from pages.parts import text
+from pages.parts import metrics, text
 from pages.parts.opening import calm, carry_on
 from pages.parts.state import State
 from pages.parts.way_hub import fetched
@@ -24,7 +24,9 @@ def gallery(state: State) -> None:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             with st.container(gap=None):
                 st.markdown(f"**{text.name(sample.card['title'])}**")
-                numbers = f"{sample.card['metric_name']} {text.percent(sample.card['metric_fp32'])}"
+                numbers = f"{sample.card['metric_name']} " + metrics.shown(
+                    sample.card["metric_name"], sample.card["metric_fp32"]
+                )
                 st.caption(text.name(f"{sample.name}, {text.size(sample.card['bytes'])}, {numbers}"))
             is_open = state.source.model == reference
             if st.button("Open" if not is_open else "Is open", key=f"open-{sample.name}", disabled=is_open):

@@ -10,6 +10,7 @@ from quant_core.errors import QuantscopeError
 from quant_core.plan import Plan
 from quant_core.study import (
     CALIBRATE,
+    CHECK,
     DONE,
     EVALUATE,
     EXPORT,
@@ -40,6 +41,7 @@ _NAMES = {
     LATENCY: ("Timing the plan", "runs"),
     PRESET: ("Presets", "samples"),
     FETCH: ("Hugging Face", ""),
+    CHECK: ("Check of preprocessing", "tries"),
 }
 _QUIET = (EVALUATE, LATENCY, INTEGERS)  # header or page show that these run
 

@@ -17,7 +17,7 @@ def opened() -> tuple[State, Study]:
     take_results(state)
     try:
         study = open_study(state.source)
-        state.layer = check_layer(study, state.layer)
+        state.layer = check_layer(study, state.layer) if study.graph.quantizable else ""
         state.show_in_url()
     except QuantscopeError as error:
         st.title("This study cannot be opened", anchor=False)

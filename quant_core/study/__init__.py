@@ -40,6 +40,7 @@ from quant_core.study.architecture import (
 )
 from quant_core.study.budget import BudgetSearch, Found
 from quant_core.study.check_data import DataCheck, DataFit, check_preprocess
+from quant_core.study.checked import can_check, keep_check, known_check, with_better
 from quant_core.study.codes import Codes, codes_table, weight_codes
 from quant_core.study.compare import compare_files
 from quant_core.study.comparison import (
@@ -106,6 +107,7 @@ from quant_core.study.weights import (
 )
 from quant_core.study.work import (
     CALIBRATE,
+    CHECK,
     EVALUATE,
     EXPORT,
     FETCH,
@@ -118,6 +120,7 @@ from quant_core.study.work import (
     SWEEP,
     Wish,
     cells_of,
+    check_wish,
     evaluation_wish,
     export_wish,
     fetch_wish,
@@ -135,6 +138,7 @@ from quant_core.study.work import (
 __all__ = [
     "CALIBRATE",
     "CANCELLED",
+    "CHECK",
     "COLOURS",
     "DECODERS",
     "DEFAULT",
@@ -198,12 +202,14 @@ __all__ = [
     "activation_summary",
     "alternatives",
     "architecture",
+    "can_check",
     "cell_json",
     "cells_of",
     "channel_errors",
     "channel_ranges",
     "check_layer",
     "check_preprocess",
+    "check_wish",
     "choose",
     "choose_scheme",
     "chosen_column",
@@ -232,9 +238,11 @@ __all__ = [
     "integers_wish",
     "is_hub",
     "journey",
+    "keep_check",
     "keep_plan",
     "keep_upload",
     "kept_path",
+    "known_check",
     "known_integers",
     "known_latency",
     "known_settling",
@@ -285,5 +293,6 @@ __all__ = [
     "why_no_activation",
     "why_no_integers",
     "widest_channel",
+    "with_better",
     "worst_cells",
 ]

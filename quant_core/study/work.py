@@ -19,6 +19,7 @@ from quant_core.formats import Scheme
 from quant_core.jobs import Job, Line, Tick
 from quant_core.plan import Plan
 from quant_core.study.budget import BudgetSearch
+from quant_core.study.checked import keep_check
 from quant_core.study.exports import write_export
 from quant_core.study.formats import measure_formats, unmeasured_formats
 from quant_core.study.hub import fetch
@@ -126,6 +127,11 @@ def fetch_wish(reference: str, calibration: str | None = None) -> Wish:
     return Wish(FETCH, {"reference": reference, "calibration": calibration}, urgent=True, alone=True)
 
 
+def check_wish(source: Source) -> Wish:
+    """Try other preprocessing on the user's images, when nothing else is to do."""
+    return Wish(CHECK, {"source": asdict(source)})
+
+
 # ---- what the workers do
 
 
@@ -212,7 +218,14 @@ def _fetch(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
     return {"reference": fetch(spec["reference"], tick)}
 
 
+def _check(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
+    tick(note="Trying other preprocessing")
+    keep_check(Source.from_record(spec["source"]), tick)
+    return {}
+
+
 _TASKS = {
+    CHECK: _check,
     FETCH: _fetch,
     EVALUATE: _evaluate,
     PRESET: _evaluate,
