@@ -21,6 +21,7 @@ from pages.parts.state import State
 from pages.parts.sweeping import sweep_job
 from pages.parts.tables import csv_button
 from pages.parts.understood import understood
+from pages.parts.workspace import workspace
 from quant_core.study import Evaluation, Study, desk_cells, desk_formats, samples
 
 _PRESETS = (
@@ -47,6 +48,7 @@ def main() -> None:
         with right:
             gallery(state)
             own_model(state)
+            workspace(state)
 
 
 def _about(study: Study) -> None:

@@ -18,6 +18,7 @@ from quant_core.jobs import CANCELLED, DONE, FAILED, RUNNING, WAITING, Job
 from quant_core.lower import DECODERS
 from quant_core.prepare import Saving
 from quant_core.stats import Ranges
+from quant_core.store import delete_everything, home, workspace_bytes
 from quant_core.study.activations import (
     activation_formats,
     activation_histogram,
@@ -220,6 +221,7 @@ __all__ = [
     "compared",
     "comparison",
     "damage",
+    "delete_everything",
     "desk_cells",
     "desk_formats",
     "evaluation_wish",
@@ -235,6 +237,7 @@ __all__ = [
     "formats_wish",
     "further_formats",
     "get_sample",
+    "home",
     "integers_wish",
     "is_hub",
     "journey",
@@ -294,5 +297,6 @@ __all__ = [
     "why_no_integers",
     "widest_channel",
     "with_better",
+    "workspace_bytes",
     "worst_cells",
 ]

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.parts.state import State
 from quant_core.errors import ModelError
-from quant_core.study import HubModel, Source, new_session_id, work
+from quant_core.study import HubModel, Source, keep_upload, load_session, new_session_id, work
 
 Run = Callable[..., AppTest]
 Start = Callable[[], AppTest]
@@ -166,3 +166,19 @@ def test_made_up_inputs_calibrate_where_they_are_wanted(start: Start, model: Pat
 
 def test_a_reference_of_the_hub_is_put_together() -> None:
     assert str(HubModel("a/b", "main", "x.onnx")) == "hf:a/b@main:x.onnx"
+
+
+def test_the_users_data_is_deleted_once_that_is_confirmed(
+    start: Start, home: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = keep_upload("mine.onnx", model.read_bytes())
+    monkeypatch.setattr("pages.parts.workspace.Source", lambda: Source(str(model), None))
+    test = start()
+    before = test.session_state["quantscope"].id
+    assert str(home) in said(test)
+    test.button(key="delete-data").click()
+    test.run()
+    assert not test.exception, test.exception
+    assert not upload.exists()
+    assert load_session(before) is None
+    assert "Your data was deleted" in said(test)
