@@ -16,6 +16,8 @@ _EQUAL = 200.0  # dB that stand for equal to the bit
 
 def understood(study: Study) -> None:
     """Steps of preparation, notes, and layers that are not quantized, counted by reason."""
+    if study.steps or study.notes or study.calibration_is_generated:
+        st.markdown("**What was understood**")
     for step in study.steps:
         icon, tail = "check", _proof(step.proof_db)
         if not step.kept:

@@ -32,8 +32,7 @@ _TASKS = {None: "As labels and outputs suggest"}
 
 def preprocessing(way: str) -> str | None:
     """How images become numbers, as the command line writes it: `torchvision+stretch+bgr`."""
-    left, right = st.columns(2)
-    preset = left.selectbox(
+    preset = st.selectbox(
         "Preprocessing of images",
         list(_PREPROCESS),
         format_func=_PREPROCESS.__getitem__,
@@ -41,14 +40,15 @@ def preprocessing(way: str) -> str | None:
         persist_state="session",
         help="For a folder or a zip archive of images.",
     )
-    chosen = right.pills(
-        "Images of another size, colours",
+    chosen = st.pills(
+        "Size and colours of images",
         list(_OPTIONS),
         selection_mode="multi",
         format_func=_OPTIONS.__getitem__,
         key=f"{way}-options",
         persist_state="session",
-        help="Without a choice they are resized and cropped, red first.",
+        help="Without a choice images of another size are resized and cropped, red first.",
+        wrap=True,
     )
     return None if preset is None else "+".join([preset, *(o for o in _OPTIONS if o in chosen)])
 
