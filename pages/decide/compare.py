@@ -12,6 +12,7 @@ from pages.parts.compare_tables import layers_html, layers_table, noise_sentence
 from pages.parts.header import window
 from pages.parts.links import MIXED_PRECISION
 from pages.parts.measuring import known_presets
+from pages.parts.nothing import nothing_to_quantize
 from pages.parts.opening import theme
 from pages.parts.state import COMPARED, Measured, State
 from pages.parts.tables import csv_button
@@ -28,6 +29,8 @@ def main() -> None:
         st.caption(
             "Measured plans side by side: their numbers, and only the layers that they treat differently."
         )
+        if nothing_to_quantize(study):
+            return
         if study.has_data:
             known_presets(state, study, ask=False)
         if len(state.measured) < 2:

@@ -12,6 +12,7 @@ from pages.parts.header import window
 from pages.parts.live import EVERY
 from pages.parts.matrix import Event, matrix
 from pages.parts.measuring import known_cells
+from pages.parts.nothing import nothing_to_quantize
 from pages.parts.notice import notice
 from pages.parts.opening import theme
 from pages.parts.plans import bias_correction, presets_menu, take
@@ -41,6 +42,8 @@ def main() -> None:
             "A click chooses, Shift and a click choose for all layers in between; "
             "hatched cells are not possible and say why."
         )
+        if nothing_to_quantize(study):
+            return
         with st.container(key="desk-columns"):
             left, right = st.columns([11, 6], gap="medium")
         with left:

@@ -11,6 +11,7 @@ from pages.parts.links import MIXED_PRECISION, WEIGHTS
 from pages.parts.live import EVERY
 from pages.parts.matrix import Event, Look, matrix
 from pages.parts.measuring import known_cells
+from pages.parts.nothing import nothing_to_quantize
 from pages.parts.notice import notice
 from pages.parts.opening import theme
 from pages.parts.state import State
@@ -47,6 +48,8 @@ def main() -> None:
             "One layer at one format, all others in float: what that alone leaves of the output. "
             "Warmer is worse. W: weights, A: activations."
         )
+        if nothing_to_quantize(study):
+            return
         notice(state)
         formats = _controls(state, study)
         job = sweep_job(state, study, formats)

@@ -15,6 +15,7 @@ from pages.parts.header import window
 from pages.parts.layers import layer_picker
 from pages.parts.links import START
 from pages.parts.measuring import known_ranges
+from pages.parts.nothing import nothing_to_quantize
 from pages.parts.notice import notice
 from pages.parts.opening import calm, theme
 from pages.parts.scheme import SHORT_RANGES, plan_button, scheme_controls
@@ -41,6 +42,8 @@ def main() -> None:
     with window() as (state, study):
         st.title("Activations", anchor=False)
         st.caption("What enters each layer, as calibration samples show it, and what a range cuts off.")
+        if nothing_to_quantize(study):
+            return
         if study.calibration is None:
             st.info(
                 "Activation ranges come from running calibration samples through the model, and none are "

@@ -12,6 +12,7 @@ from pages.parts.header import window
 from pages.parts.layers import layer_picker
 from pages.parts.links import START
 from pages.parts.measuring import known_arithmetic
+from pages.parts.nothing import nothing_to_quantize
 from pages.parts.opening import theme
 from pages.parts.scheme_table import SQNR_HELP
 from pages.parts.state import State
@@ -27,6 +28,8 @@ def main() -> None:
         st.caption(
             "One layer as a machine without floats computes it: 8-bit codes in, 32-bit sums, 8-bit codes out."
         )
+        if nothing_to_quantize(study):
+            return
         if study.calibration is None:
             st.info(
                 "The integers come from calibration samples, and none are open. Open data, with some of it "

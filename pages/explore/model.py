@@ -13,9 +13,12 @@ from pages.parts.header import window
 from pages.parts.measuring import known_cells
 from pages.parts.model_graph import draw_graph, draw_legend, laid_out
 from pages.parts.model_layers import draw_details, draw_table
+from pages.parts.nothing import nothing_to_quantize
 from pages.parts.notice import notice
 from pages.parts.opening import theme
+from pages.parts.quantized import quantized_already
 from pages.parts.state import State
+from pages.parts.stored import stored_section
 from quant_core.figures import bytes_figure
 from quant_core.plan import Plan
 from quant_core.study import COLOURS, Architecture, Study, desk_cells, layer_table, stored_bytes
@@ -51,11 +54,16 @@ def main() -> None:
                 node = draw_graph(state, study, built, layout, table, theme())
                 st.caption(_SAID[state.view.colour].format(at=state.view.damage_at))
             with st.container(border=True, key="model-details"):
-                draw_details(state, study, table, node)
+                if study.graph.quantizable:
+                    draw_details(state, study, table, node)
+                else:
+                    nothing_to_quantize(study, here=True)
             with st.container(key="model-table"):
                 st.subheader("Layers", anchor=False)
                 draw_table(state, study, table)
+        quantized_already(study)
         _bytes(state, study)
+        stored_section(study)
 
 
 def _tools(state: State, built: Architecture) -> None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 import streamlit as st
 
-from pages.parts import text
+from pages.parts import metrics, text
+from pages.parts.checking import check
 from pages.parts.chooser import gallery, own_model
 from pages.parts.header import window
 from pages.parts.links import MIXED_PRECISION, SENSITIVITY
 from pages.parts.measuring import known_cells, known_presets
+from pages.parts.nothing import nothing_to_quantize
 from pages.parts.notice import notice
 from pages.parts.plans import PRESET_HELP, take_preset
 from pages.parts.preview import seen_by_the_network
 from pages.parts.state import State
 from pages.parts.sweeping import sweep_job
 from pages.parts.tables import csv_button
+from pages.parts.understood import understood
+from pages.parts.workspace import workspace
 from quant_core.study import Evaluation, Study, desk_cells, desk_formats, samples
 
 _PRESETS = (
@@ -25,7 +31,7 @@ _PRESETS = (
 
 
 def main() -> None:
-    with window() as (state, study):
+    with window(start=True) as (state, study):
         st.title("Start", anchor=False)
         st.caption(
             "See what quantization does to a model, choose the precision of each layer, export what you saw."
@@ -34,12 +40,15 @@ def main() -> None:
         left, right = st.columns([5, 3], gap="large")
         with left:
             _about(study)
-            _presets(state, study)
-            _fragile(state, study)
+            check(state, study)
+            if not nothing_to_quantize(study):
+                _presets(state, study)
+                _fragile(state, study)
             seen_by_the_network(study)
         with right:
             gallery(state)
             own_model(state)
+            workspace(state)
 
 
 def _about(study: Study) -> None:
@@ -64,14 +73,7 @@ def _about(study: Study) -> None:
     columns[3].metric("File", text.size(about["bytes"]), help="Bytes as opened, external data included.")
     ports = [f"{p['name']} {_dims(p['shape'])} {p['dtype']}" for p in (*about["inputs"], *about["outputs"])]
     st.caption(text.name(f"Opset {about['opset']}; inputs and outputs: {'; '.join(ports)}"))
-    for step in study.steps:
-        proof = "" if step.proof_db is None else f"; outputs agree to {step.proof_db:.0f} dB"
-        st.caption(f":material/{'check' if step.kept else 'undo'}: {text.name(step.done + proof)}")
-    refused = [layer for layer in study.graph.layers if layer.reason is not None]
-    if refused:
-        with st.expander(f"{len(refused)} layers are not quantized, and why"):
-            rows = [{"Layer": x.name, "Operator": x.op, "Why": str(x.reason)} for x in refused]
-            st.dataframe(pd.DataFrame(rows), hide_index=True)
+    understood(study)
 
 
 def _dims(shape: tuple[object, ...]) -> str:
@@ -86,6 +88,14 @@ def _presets(state: State, study: Study) -> None:
             "again with a data file, under Your own model.",
             icon=":material/info:",
         )
+        if study.calibration is None:
+            st.button(
+                "Calibrate on made-up inputs",
+                icon=":material/casino:",
+                on_click=state.begin,
+                args=(replace(state.source, calibration="generated"),),
+                help="Activations and 8-bit export then work too; what rests on it is marked.",
+            )
         return
     slot = f"presets-{state.id}"
     found = known_presets(state, study, state.source.is_sample or st.session_state.pop(slot, False))
@@ -101,7 +111,7 @@ def _presets(state: State, study: Study) -> None:
             st.caption("They are being measured; each appears here when it is.")
         return
     table = pd.DataFrame([_row(name, e) for name, e in found.items()])
-    quality = next(iter(found.values())).metric_name or "Quality"
+    quality = next(iter(found.values())).metric_name
     number = st.column_config.NumberColumn
     picked = st.dataframe(
         table.dropna(axis="columns", how="all"),  # no labels, no metric
@@ -117,17 +127,18 @@ def _presets(state: State, study: Study) -> None:
             "share": st.column_config.ProgressColumn(
                 "% of FP32", format="%.1f", min_value=0, max_value=100, help="Of the file that was opened."
             ),
-            "metric": number(f"{quality.capitalize()}, %", format="%.2f"),
+            "metric": number(metrics.column(quality), format=metrics.number_format(quality)),
             "agreement": number(
                 "Agreement, %", format="%.2f", help="Share of samples whose top-1 equals that of FP32."
             ),
             "sqnr_db": number(
                 "SQNR, dB", format="%.2f", help="Signal-to-quantization-noise ratio of the outputs."
             ),
+            "ranges": st.column_config.TextColumn("Ranges", help=metrics.MADE_UP_HELP),
         },
     )
     first = next(iter(found.values()))
-    fp32 = "" if first.metric_fp32 is None else f" FP32 {quality}: {100 * first.metric_fp32:.2f} %."
+    fp32 = "" if first.metric_fp32 is None else f" FP32: {metrics.shown(quality, first.metric_fp32)}."
     st.caption(f"Simulated on {first.samples} samples.{fp32} Tick a row to start from it.")
     rows = [row for row in picked.selection.rows if row < len(table)]
     chosen = list(found)[rows[0]] if rows else _first_choice(found)
@@ -168,9 +179,10 @@ def _row(name: str, e: Evaluation) -> dict[str, object]:
         "preset": name,
         "bytes": e.bytes,
         "share": 100 * e.share,
-        "metric": None if e.metric is None else 100 * e.metric,
+        "metric": metrics.scaled(e.metric_name, e.metric),
         "agreement": None if e.agreement is None else 100 * e.agreement,
         "sqnr_db": e.sqnr_db,
+        "ranges": metrics.MADE_UP if e.generated_calibration else None,
     }
 
 

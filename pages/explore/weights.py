@@ -11,6 +11,7 @@ from pages.parts.codes import codes
 from pages.parts.header import window
 from pages.parts.layers import layer_picker
 from pages.parts.measuring import known_formats
+from pages.parts.nothing import nothing_to_quantize
 from pages.parts.notice import notice
 from pages.parts.opening import calm, theme
 from pages.parts.scheme import SHORT_RANGES, plan_button, scheme_controls
@@ -28,6 +29,8 @@ def main() -> None:
         st.caption(
             "The values a format can hold, drawn on the values the layer has: what falls between is rounded."
         )
+        if nothing_to_quantize(study):
+            return
         layer_picker(state, study)
         with st.container(horizontal=True, vertical_alignment="bottom"):
             scheme = scheme_controls(state, "weights")

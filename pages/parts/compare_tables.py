@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pages.parts import text
+from pages.parts import metrics, text
 from quant_core.figures import palette, text_on
 from quant_core.formats import Scheme
 from quant_core.plan import Precision
@@ -35,15 +35,35 @@ def numbers_html(names: Sequence[str], evaluations: Sequence[Evaluation]) -> str
     for row in comparison(evaluations):
         label, said = _LABELS[row.key]
         if row.key == "metric":
-            label = (evaluations[0].metric_name or label).capitalize()
+            label = metrics.title(_metric(evaluations), label)
         cells = [_number(row, at, e) for at, e in enumerate(evaluations)]
         lines.append(_line(label, said, cells))
+    for name in dict.fromkeys(n for e in evaluations for n in e.more):
+        cells = [_further(name, e) for e in evaluations]
+        lines.append(_line(metrics.title(name), "A further metric of the same run, and that of FP32.", cells))
     how = [
         [text.escape(e.execution.capitalize()) for e in evaluations],
-        [f"{e.samples:,}<small>ranges from {e.calibration_samples:,}</small>" for e in evaluations],
+        [f"{e.samples:,}<small>{_ranges(e)}</small>" for e in evaluations],
     ]
     lines += [_line(*_HOW[key], cells) for key, cells in zip(_HOW, how, strict=True)]
     return _table(["", *names], lines)
+
+
+def _metric(evaluations: Sequence[Evaluation]) -> str | None:
+    return next((e.metric_name for e in evaluations if e.metric is not None), None)
+
+
+def _ranges(e: Evaluation) -> str:
+    made_up = f'<span class="qs-best qs-near">{metrics.MADE_UP}</span>'
+    return made_up if e.generated_calibration else f"ranges from {e.calibration_samples:,}"
+
+
+def _further(name: str, e: Evaluation) -> str:
+    """A further metric, and that of FP32."""
+    if name not in e.more:
+        return "–"
+    fp32 = f"<small>FP32 {metrics.shown(name, e.more_fp32[name])}</small>" if name in e.more_fp32 else ""
+    return f"<b>{metrics.shown(name, e.more[name])}</b>{fp32}"
 
 
 def _number(row: Row, at: int, e: Evaluation) -> str:
@@ -61,8 +81,8 @@ def _number(row: Row, at: int, e: Evaluation) -> str:
             half = f' <span class="qs-half">± {196 * e.standard_error:.1f}</span>'
         against = ""
         if e.metric_fp32 is not None:
-            against = f"<small>{100 * (value - e.metric_fp32):+.2f} points against FP32</small>"
-        return f"<b>{text.percent(value)}</b>{half}{mark}{against}"
+            against = f"<small>{metrics.change(e)} against FP32</small>"
+        return f"<b>{metrics.shown(e.metric_name, value)}</b>{half}{mark}{against}"
     shown = text.decibel(value) if row.key == "sqnr_db" else text.percent(value)
     return f"<b>{shown}</b>{mark}"
 
@@ -74,7 +94,7 @@ def noise_sentence(names: Sequence[str], evaluations: Sequence[Evaluation]) -> s
         return ""
     close = [name for name, near in zip(names, row.close, strict=True) if near]
     every = "All plans" if len(close) == len(names) else f"{', '.join(close[:-1])} and {close[-1]}"
-    metric = evaluations[0].metric_name or "the metric"
+    metric = _metric(evaluations) or "the metric"
     return f"{every} differ in {metric} by less than the 95 % interval: that is within the noise."
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.parts import live, text
+from pages.parts import live, metrics, text
 from pages.parts.measuring import known_cells, known_plan, plan_latency, sweeping
-from pages.parts.opening import calm, opened
+from pages.parts.opening import calm, carry_on, opened
 from pages.parts.state import State
 from quant_core.errors import QuantscopeError
 from quant_core.plan import Plan
@@ -20,7 +20,8 @@ from quant_core.study import Evaluation, Latency, Study, forecast_sqnr, line, pl
 _STYLE = f"<style>{Path(__file__).with_name('header.css').read_text(encoding='utf-8')}</style>"
 _HELP = {
     "Size": "Bytes of the exported file, exact, as a share of the file that was opened.",
-    "Quality": "The metric on the labels, and its change against FP32 in points with a 95 % interval.",
+    "Quality": "The metric on the labels, and its change against FP32 with a 95 % interval: in points of a "
+    "share, in per cent of an error.",
     "Agreement": "Share of samples whose top-1 equals that of the FP32 model. "
     "Below it the SQNR, signal-to-quantization-noise ratio of the outputs, in dB: more is better. "
     "Simulated: the plan's arithmetic in float.",
@@ -40,7 +41,7 @@ class Number:
 
 
 @contextmanager
-def window() -> Iterator[tuple[State, Study]]:
+def window(start: bool = False) -> Iterator[tuple[State, Study]]:
     """State and study of this window, with the header above the page and what runs below the header.
 
     What is not known of the plan in hand is hollow and asked for; the page runs again when it is measured.
@@ -48,6 +49,8 @@ def window() -> Iterator[tuple[State, Study]]:
     st.html(_STYLE)
     line().warm_up()
     state, study = opened()
+    if not start:  # Start opens beside its fields
+        carry_on(state)
     seen = live.ended(state)
     _header(state, study)
     jobs = st.container()
@@ -85,7 +88,7 @@ def _chips(state: State, study: Study) -> str:
     plan = state.plan
     chips = {
         "model": (study.graph.file.name, f"{len(study.graph.quantizable)} layers"),
-        "data": (study.data.name, f"{len(study.data)} samples") if study.has_data else ("No data", ""),
+        "data": _data(study),
         "plan": (plan.name, _count(plan) if plan.quantized else "as opened"),
     }
     parts = [
@@ -94,6 +97,13 @@ def _chips(state: State, study: Study) -> str:
         for kind, (name, note) in chips.items()
     ]
     return f'<div class="qs-chips">{"".join(parts)}</div>'
+
+
+def _data(study: Study) -> tuple[str, str]:
+    made_up = metrics.MADE_UP if study.calibration_is_generated else ""
+    if not study.has_data:
+        return "No data", made_up
+    return study.data.name, ", ".join([f"{len(study.data)} samples", *([made_up] if made_up else [])])
 
 
 def _count(plan: Plan) -> str:
@@ -117,13 +127,15 @@ def _quality(evaluation: Evaluation | None, state: State, study: Study) -> list[
         return _waiting(state, study)
     how = evaluation.execution if state.plan.quantized else "prepared"
     note = f"{text.decibel(evaluation.sqnr_db)}, {how}"
+    if evaluation.generated_calibration:
+        note += f", {metrics.MADE_UP}"
     quality = Number("Quality", "–", f"no labels, {evaluation.samples} samples")
     if evaluation.metric is not None and evaluation.metric_fp32 is not None:
-        change = 100 * (evaluation.metric - evaluation.metric_fp32)
-        interval = 196 * (evaluation.standard_error or 0.0)
-        label = (evaluation.metric_name or "quality").capitalize()
-        said = f"{change:+.2f} ± {interval:.1f}, {evaluation.samples} samples"
-        quality = Number(label, text.percent(evaluation.metric), said)
+        name, error = evaluation.metric_name, evaluation.standard_error
+        change = metrics.change(evaluation).removesuffix(" points")
+        interval = "" if error is None else f" ± {196 * error:.1f}"
+        said = f"{change}{interval}, {evaluation.samples} samples"
+        quality = Number(metrics.title(name), metrics.shown(name, evaluation.metric), said)
     return [quality, Number("Agreement", text.percent(evaluation.agreement), note)]
 
 
@@ -136,7 +148,7 @@ def _waiting(state: State, study: Study) -> list[Number]:
     forecast = forecast_sqnr(state.plan, cells)
     said = "measuring" if forecast is None else f"{text.decibel(forecast)}, predicted"
     return [
-        Number((name or "quality").capitalize(), text.HOLLOW, "measuring"),
+        Number(metrics.title(name), text.HOLLOW, "measuring"),
         Number("Agreement", text.HOLLOW, said),
     ]
 

@@ -10,10 +10,12 @@ from quant_core.errors import QuantscopeError
 from quant_core.plan import Plan
 from quant_core.study import (
     CALIBRATE,
+    CHECK,
     DONE,
     EVALUATE,
     EXPORT,
     FAILED,
+    FETCH,
     FORMATS,
     INTEGERS,
     LATENCY,
@@ -22,6 +24,7 @@ from quant_core.study import (
     SETTLE,
     SWEEP,
     Job,
+    Source,
     line,
 )
 
@@ -37,6 +40,8 @@ _NAMES = {
     EVALUATE: ("Measuring the plan", "samples"),
     LATENCY: ("Timing the plan", "runs"),
     PRESET: ("Presets", "samples"),
+    FETCH: ("Hugging Face", ""),
+    CHECK: ("Check of preprocessing", "tries"),
 }
 _QUIET = (EVALUATE, LATENCY, INTEGERS)  # header or page show that these run
 
@@ -49,8 +54,12 @@ def ended(state: State) -> Seen:
 
 
 def take_results(state: State) -> None:
-    """Take the plan of a search that has ended."""
+    """Take the plan of a search that has ended, and have a model opened that was fetched."""
     for job in line().jobs(state.id):
+        if job.kind == FETCH and job.state == DONE:
+            line().dismiss(job)
+            fetched = str((job.result or {})["reference"])
+            state.begin(Source(fetched, None, job.spec.get("calibration")))
         if job.kind == SEARCH and job.state == DONE:
             line().dismiss(job)
             try:
@@ -99,6 +108,8 @@ def _running(job: Job, waiting: int = 0) -> None:
     parts = [f"{name}: {waits}" if job.started is None else name]
     if job.started is not None and job.total:
         parts = [f"{name}: {job.done} of {job.total} {unit}"]
+        if job.kind == FETCH:  # counts in KiB
+            parts = [f"{name}: {text.size(job.done << 10)} of {text.size(job.total << 10)}"]
     if job.note and job.started is not None and job.kind != CALIBRATE:
         parts.append(job.note)
     if job.started is not None:

@@ -20,6 +20,7 @@ from quant_core.study import (
     SWEEP,
     Cell,
     CellKey,
+    DataCheck,
     Evaluation,
     Integers,
     Job,
@@ -27,10 +28,13 @@ from quant_core.study import (
     Ranges,
     Study,
     Wish,
+    can_check,
+    check_wish,
     evaluation_wish,
     format_errors,
     formats_wish,
     integers_wish,
+    known_check,
     known_integers,
     known_latency,
     latency_wish,
@@ -119,6 +123,18 @@ def known_arithmetic(state: State, study: Study, weights: Scheme) -> Integers | 
     wish = integers_wish(state.source, state.layer, weights)
     job = wish.find(state.id)
     found = known_integers(study, study.graph.layer(state.layer), weights)
+    if found is None:
+        _ask(wish, state, job)
+    return found
+
+
+def known_preprocessing(state: State, study: Study) -> DataCheck | None:
+    """What trying other preprocessing has shown; images of the user's own are checked without a word."""
+    if not study.has_data or not can_check(state.source):
+        return None
+    wish = check_wish(state.source)
+    job = wish.find(state.id)
+    found = known_check(state.source)
     if found is None:
         _ask(wish, state, job)
     return found

@@ -17,7 +17,7 @@ def opened() -> tuple[State, Study]:
     take_results(state)
     try:
         study = open_study(state.source)
-        state.layer = check_layer(study, state.layer)
+        state.layer = check_layer(study, state.layer) if study.graph.quantizable else ""
         state.show_in_url()
     except QuantscopeError as error:
         st.title("This study cannot be opened", anchor=False)
@@ -33,6 +33,24 @@ def opened() -> tuple[State, Study]:
                 st.rerun()
         st.stop()
     return state, study
+
+
+def carry_on(state: State) -> None:
+    """Open what the window was asked to open, also after a reload in the middle of it. What was open stays
+    where that fails.
+    """
+    wanted = state.opening
+    if wanted is None:
+        return
+    try:
+        open_study(wanted)
+    except QuantscopeError as error:
+        state.refuse(str(error))
+        return
+    notice = state.notice
+    state.open(wanted)
+    state.notice = notice
+    st.rerun()
 
 
 def open_study(source: Source) -> Study:

@@ -5,6 +5,7 @@ id, the selected layer and the overlay.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -90,6 +91,8 @@ class State:
     measured: dict[str, Measured] = field(default_factory=dict)
     compared: list[str] = field(default_factory=list)  # keys of measured plans, side by side on Compare
     notice: str = ""
+    opening: Source | None = None  # what is being opened; a reload goes on with it
+    problem: str = ""  # why the last thing could not be opened
     kept: set[str] = field(default_factory=set, repr=False)  # names of the plans that the store has
 
     @property
@@ -154,9 +157,24 @@ class State:
             self.measured[plan.key] = Measured(plan, evaluation)
             self.save()
 
+    def begin(self, source: Source) -> None:
+        """Have `source` opened, see `opening.carry_on`. What was still being opened is given up."""
+        if self.opening is not None and self.opening != source:
+            names = [f"'{Path(s.model).name}'" for s in (self.opening, source)]
+            self.notice = f"{names[0]} was still being opened and was given up for {names[1]}."
+        self.opening, self.problem = source, ""
+        self.save()
+
+    def refuse(self, problem: str) -> None:
+        """What was asked for cannot be opened: what is open stays, and `problem` says why."""
+        self.opening, self.problem = None, problem
+        self.save()
+
     def open(self, source: Source) -> None:
         """Open something else, with a history of its own, in a session of its own."""
         fresh = State(new_session_id(), source)
+        self.opening = None
+        self.save()  # the link left behind must not open this again
         self.__dict__.update(fresh.__dict__)
         self.save()
         st.query_params["study"] = self.id
@@ -208,6 +226,7 @@ def _record(state: State) -> dict[str, Any]:
         "budget": state.budget,
         "correct": state.correct,
         "compared": state.compared,
+        "opening": None if state.opening is None else asdict(state.opening),
         "measured": [
             {"plan": m.plan.digest, "evaluation": asdict(m.evaluation)} for m in state.measured.values()
         ],
@@ -228,6 +247,7 @@ def _restored(identity: str, record: dict[str, Any]) -> State:
             budget=float(record["budget"]),
             correct=bool(record["correct"]),
             compared=[str(key) for key in record["compared"]],
+            opening=Source.from_record(record["opening"]) if record.get("opening") else None,
             kept=set(plans),
         )
         state.position = min(max(int(record["position"]), 0), len(state.history) - 1)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from pages.parts import text
+from pages.parts import metrics, text
 from pages.parts.header import window
 from pages.parts.links import MIXED_PRECISION
+from pages.parts.nothing import nothing_to_quantize
 from pages.parts.opening import calm
 from pages.parts.state import State
 from pages.parts.sweeping import needs_data
@@ -27,6 +29,7 @@ from quant_core.study import (
     export_command,
     export_wish,
     line,
+    measure_of,
 )
 
 _DECODERS = {
@@ -43,6 +46,8 @@ def main() -> None:
     with window() as (state, study):
         st.title("Export", anchor=False)
         st.caption("The ONNX file that the numbers come from, run as its user will run it.")
+        if nothing_to_quantize(study):
+            return
         if not state.plan.quantized:
             st.info(
                 "Nothing is quantized yet: the plan in hand is the model as opened.", icon=":material/info:"
@@ -75,7 +80,7 @@ def _page(state: State, study: Study) -> None:
         job = wish.ask(state.id)
     _downloads(state, study, job)
     if job.state == DONE:
-        _numbers(study, job)
+        _numbers(state, study, job)
     elif job.state != FAILED:
         st.caption("The file is being written and measured: simulated, shipped, and timed against FP32.")
     st.subheader("The same from the command line", anchor=False)
@@ -118,27 +123,30 @@ def _reader(path: Path) -> Callable[[], bytes]:
     return path.read_bytes
 
 
-def _numbers(study: Study, job: Job) -> None:
+def _numbers(state: State, study: Study, job: Job) -> None:
     result = job.result or {}
     share = 100 * result["bytes"] / study.graph.file.bytes
     st.caption(
         f"{result['bytes']:,} bytes, {share:.2f} % of FP32; opset {result['opset']}; "
         f"sha256 {result['sha256']}"
     )
+    if state.plan.needs_calibration and study.calibration_is_generated:
+        st.warning(f"**{metrics.MADE_UP.capitalize()}.** {metrics.MADE_UP_HELP}", icon=":material/info:")
     st.subheader("This file, measured", anchor=False)
     if result["simulated"] is None:
         needs_data("what the file computes was not measured")
         return
     runs = [result["simulated"], result["shipped"]]
-    quality = (runs[0]["metric_name"] or "Quality").capitalize()
+    quality = runs[0]["metric_name"]
     rows = [
         {
             "execution": run["execution"],
-            "quality": None if run["metric"] is None else 100 * run["metric"],
-            "fp32": None if run["metric_fp32"] is None else 100 * run["metric_fp32"],
+            "quality": metrics.scaled(quality, run["metric"]),
+            "fp32": metrics.scaled(quality, run["metric_fp32"]),
             "agreement": None if run["agreement"] is None else 100 * run["agreement"],
             "sqnr_db": run["sqnr_db"],
             "samples": run["samples"],
+            **{name: metrics.scaled(name, value) for name, value in run.get("more", {}).items()},
         }
         for run in runs
     ]
@@ -153,15 +161,31 @@ def _numbers(study: Study, job: Job) -> None:
                 "Execution",
                 help="Simulated: the plan's arithmetic in float. Shipped: default options, integer kernels.",
             ),
-            "quality": number(f"{quality}, %", format="%.2f"),
-            "fp32": number("FP32, %", format="%.2f", help="The same measure of the file that was opened."),
+            "quality": number(metrics.column(quality), format=metrics.number_format(quality)),
+            "fp32": number(
+                "FP32, %" if measure_of(quality).share else "FP32",
+                format=metrics.number_format(quality),
+                help="The same measure of the file that was opened.",
+            ),
             "agreement": number("Agreement, %", format="%.2f"),
             "sqnr_db": number("SQNR, dB", format="%.2f"),
             "samples": "Samples",
+            **{name: _further(name, runs[0]) for name in runs[0].get("more", {})},
         },
     )
     csv_button(table, "export")
     _latency(Latency(**result["latency"]), job)
+
+
+def _further(name: str, run: dict[str, Any]) -> Any:
+    """The column of a further metric."""
+    fp32 = run.get("more_fp32", {}).get(name)
+    said = "" if fp32 is None else f" FP32: {metrics.shown(name, fp32)}."
+    return st.column_config.NumberColumn(
+        metrics.column(name),
+        format=metrics.number_format(name),
+        help=f"A further metric of the same run.{said}",
+    )
 
 
 def _latency(found: Latency, job: Job) -> None:

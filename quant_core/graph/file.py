@@ -17,6 +17,7 @@ from quant_core.graph.repair import repair
 
 _BLOCK = 1 << 20
 LARGE = 1 << 30  # bytes
+_LISTED = 8
 logging.getLogger("onnx_ir").setLevel(logging.ERROR)
 
 
@@ -50,10 +51,10 @@ def runnable(file: ModelFile) -> Path | bytes:
 
 
 def read_model(path: str | Path, name: str = "") -> ModelFile:
-    """Read the ONNX file at `path`. ModelError if it is missing, is not ONNX, or lacks its external data."""
-    path = Path(path)
-    if path.is_dir():
-        raise ModelError(f"'{path.name}' is a folder", "give the path of an .onnx file")
+    """Read the ONNX file at `path`, or the one in that folder. ModelError if it is missing, is not ONNX, or
+    lacks its external data.
+    """
+    path = _in_folder(Path(path))
     if not path.is_file():
         raise ModelError(f"there is no model file '{path}'", "check the path")
     proto, repairs = _parse(path)
@@ -62,6 +63,21 @@ def read_model(path: str | Path, name: str = "") -> ModelFile:
     return ModelFile(
         path, name or _display_name(path), _hash(files), sum(f.stat().st_size for f in files), model, repairs
     )
+
+
+def _in_folder(path: Path) -> Path:
+    """The one model of a folder; `path` itself where it is none. ModelError where a folder holds no model or
+    several.
+    """
+    if not path.is_dir():
+        return path
+    found = sorted(p for p in path.iterdir() if p.suffix.lower() == ".onnx" and p.is_file())
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise ModelError(f"'{path.name}' is a folder without an .onnx file", "give the path of an .onnx file")
+    listed = ", ".join(p.name for p in found[:_LISTED]) + (" and more" if len(found) > _LISTED else "")
+    raise ModelError(f"the folder '{path.name}' holds {len(found)} models", f"name one of them: {listed}")
 
 
 def _parse(path: Path) -> tuple[onnx.ModelProto, tuple[str, ...]]:

@@ -18,6 +18,7 @@ from quant_core.jobs import CANCELLED, DONE, FAILED, RUNNING, WAITING, Job
 from quant_core.lower import DECODERS
 from quant_core.prepare import Saving
 from quant_core.stats import Ranges
+from quant_core.store import delete_everything, home, workspace_bytes
 from quant_core.study.activations import (
     activation_formats,
     activation_histogram,
@@ -40,6 +41,7 @@ from quant_core.study.architecture import (
 )
 from quant_core.study.budget import BudgetSearch, Found
 from quant_core.study.check_data import DataCheck, DataFit, check_preprocess
+from quant_core.study.checked import can_check, keep_check, known_check, with_better
 from quant_core.study.codes import Codes, codes_table, weight_codes
 from quant_core.study.compare import compare_files
 from quant_core.study.comparison import (
@@ -106,8 +108,10 @@ from quant_core.study.weights import (
 )
 from quant_core.study.work import (
     CALIBRATE,
+    CHECK,
     EVALUATE,
     EXPORT,
+    FETCH,
     FORMATS,
     INTEGERS,
     LATENCY,
@@ -117,8 +121,10 @@ from quant_core.study.work import (
     SWEEP,
     Wish,
     cells_of,
+    check_wish,
     evaluation_wish,
     export_wish,
+    fetch_wish,
     formats_wish,
     integers_wish,
     latency_wish,
@@ -133,6 +139,7 @@ from quant_core.study.work import (
 __all__ = [
     "CALIBRATE",
     "CANCELLED",
+    "CHECK",
     "COLOURS",
     "DECODERS",
     "DEFAULT",
@@ -142,6 +149,7 @@ __all__ = [
     "EXECUTIONS",
     "EXPORT",
     "FAILED",
+    "FETCH",
     "FORMATS",
     "HUB",
     "INTEGERS",
@@ -195,12 +203,14 @@ __all__ = [
     "activation_summary",
     "alternatives",
     "architecture",
+    "can_check",
     "cell_json",
     "cells_of",
     "channel_errors",
     "channel_ranges",
     "check_layer",
     "check_preprocess",
+    "check_wish",
     "choose",
     "choose_scheme",
     "chosen_column",
@@ -211,6 +221,7 @@ __all__ = [
     "compared",
     "comparison",
     "damage",
+    "delete_everything",
     "desk_cells",
     "desk_formats",
     "evaluation_wish",
@@ -218,6 +229,7 @@ __all__ = [
     "export_command",
     "export_wish",
     "fetch",
+    "fetch_wish",
     "follow",
     "forecast_sqnr",
     "format_errors",
@@ -225,12 +237,15 @@ __all__ = [
     "formats_wish",
     "further_formats",
     "get_sample",
+    "home",
     "integers_wish",
     "is_hub",
     "journey",
+    "keep_check",
     "keep_plan",
     "keep_upload",
     "kept_path",
+    "known_check",
     "known_integers",
     "known_latency",
     "known_settling",
@@ -281,5 +296,7 @@ __all__ = [
     "why_no_activation",
     "why_no_integers",
     "widest_channel",
+    "with_better",
+    "workspace_bytes",
     "worst_cells",
 ]

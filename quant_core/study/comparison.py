@@ -62,7 +62,8 @@ def numbers_table(names: Sequence[str], evaluations: Sequence[Evaluation]) -> pd
     """The numbers of measured plans, one row each, for a file.
 
     Columns: plan, bytes, share (of FP32), metric_name, metric, half_interval (of the metric, 95 %),
-    agreement, sqnr_db, execution, samples, calibration_samples."""
+    agreement, sqnr_db, execution, samples, calibration_samples, generated_calibration, and further metrics by
+    their names."""
     rows = []
     for name, e in zip(names, evaluations, strict=True):
         half = None if e.standard_error is None else Z * e.standard_error
@@ -79,6 +80,8 @@ def numbers_table(names: Sequence[str], evaluations: Sequence[Evaluation]) -> pd
                 "execution": e.execution,
                 "samples": e.samples,
                 "calibration_samples": e.calibration_samples,
+                "generated_calibration": e.generated_calibration,
+                **e.more,
             }
         )
     return pd.DataFrame(rows)

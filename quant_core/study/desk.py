@@ -154,7 +154,7 @@ def tradeoff(measured: list[tuple[Plan, Evaluation]]) -> tuple[pd.DataFrame, str
     if first is None or (first.metric is None and first.agreement is None):
         label = "output SQNR, dB"
     else:
-        label = f"{first.metric_name or 'agreement with FP32'}" + (", %" if how.share else "")
+        label = f"{first.metric_name or 'agreement with FP32'}" + (", %" if how.share else ", less is better")
     rows = []
     for plan, e in measured:
         share = e.metric if e.metric is not None else e.agreement

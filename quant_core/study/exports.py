@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from quant_core.plan import Plan
-from quant_core.store import home
+from quant_core.store import enforce_limits, home
 from quant_core.study.latency import measure_latency
 from quant_core.study.records import Evaluation
 from quant_core.study.source import Source
@@ -31,6 +31,7 @@ def write_export(
     record = study.export(plan, folder / f"{name}.onnx", decoder)
     for old in sorted(folder.glob("*.onnx"), key=lambda p: p.stat().st_mtime)[:-_KEPT]:
         old.unlink(missing_ok=True)
+    enforce_limits([folder / f"{name}.onnx", study.graph.file.path])
     if not study.has_data:
         return record | {"simulated": None, "shipped": None, "latency": None}
     found: dict[str, Evaluation] = {}

@@ -17,7 +17,7 @@ import onnx
 
 from quant_core.errors import ModelError, QuantscopeError
 from quant_core.jobs import Stopped
-from quant_core.store import home, write_whole
+from quant_core.store import enforce_limits, home, write_whole
 
 HUB = "hf:"
 LARGEST = 8 << 30  # bytes
@@ -92,6 +92,7 @@ def fetch(reference: str, tick: Callable[..., None] = lambda *_, **__: None) -> 
             return known
         raise _plain(model, error) from error
     write_whole(_memory(model), json.dumps(str(found)).encode())
+    enforce_limits([_folder(found) / found.file])
     return str(found)
 
 

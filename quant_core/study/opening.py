@@ -11,7 +11,8 @@ import numpy as np
 
 from quant_core.engine import ENGINE
 from quant_core.jobs import SECONDS, run_guarded
-from quant_core.store import Store
+from quant_core.store import Store, touch_used
+from quant_core.study.hub import is_hub, kept_path
 from quant_core.study.source import Source
 from quant_core.study.study import Study
 
@@ -27,6 +28,11 @@ def open_guarded(source: Source, seconds: float = SECONDS, memory: int | None = 
     if not source.is_sample and store.get(about) is None:
         found = run_guarded(_FUNCTION, asdict(source), Path(source.model).name, seconds, memory)
         store.put(about, found)
+    for reference in (source.model, source.data, source.calibration, source.tokenizer, source.boxes):
+        if reference and not is_hub(reference):
+            touch_used(Path(reference))
+        elif reference:
+            touch_used(kept_path(reference))
     return source.open()
 
 

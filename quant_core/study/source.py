@@ -55,7 +55,11 @@ class Source:
 
 
 def _stamp(reference: str | None) -> float:
+    if not reference or reference.startswith(PREFIX):
+        return 0.0
     try:
-        return Path(reference).stat().st_mtime if reference and not reference.startswith(PREFIX) else 0.0
-    except OSError:
+        path = Path(reference)
+        held = path.glob("*.onnx") if path.is_dir() else ()  # a folder does not change when its model does
+        return max(p.stat().st_mtime for p in (path, *held))
+    except (OSError, ValueError):
         return 0.0

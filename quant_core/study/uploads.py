@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from quant_core.errors import DataError
-from quant_core.store import home
+from quant_core.store import enforce_limits, home, touch_used
 
 _NAME = 80  # characters of a file name that are kept
 
@@ -25,6 +25,7 @@ def keep_upload(name: str, content: bytes | memoryview) -> Path:
     folder = home() / "files" / hashlib.sha256(content).hexdigest()[:32] / Path(safe).stem
     target = folder / safe  # in a folder of its name: a file called model.onnx takes the name of its folder
     if target.is_file():
+        touch_used(target)
         return target
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -36,6 +37,7 @@ def keep_upload(name: str, content: bytes | memoryview) -> Path:
         raise DataError(
             f"'{name}' cannot be kept ({error.strerror})", "free some space on the disk"
         ) from error
+    enforce_limits([target])
     return target
 
 

@@ -19,8 +19,10 @@ from quant_core.formats import Scheme
 from quant_core.jobs import Job, Line, Tick
 from quant_core.plan import Plan
 from quant_core.study.budget import BudgetSearch
+from quant_core.study.checked import keep_check
 from quant_core.study.exports import write_export
 from quant_core.study.formats import measure_formats, unmeasured_formats
+from quant_core.study.hub import fetch
 from quant_core.study.integers import measure_integers
 from quant_core.study.latency import measure_latency
 from quant_core.study.settled import measure_settling
@@ -29,7 +31,7 @@ from quant_core.study.study import Study
 
 EVALUATE, PRESET, LATENCY, CALIBRATE = "evaluate", "preset", "latency", "calibrate"
 SWEEP, SEARCH, EXPORT, SETTLE, INTEGERS = "sweep", "search", "export", "settle", "integers"
-FORMATS = "formats"
+FORMATS, FETCH, CHECK = "formats", "fetch", "check"
 
 # ---- what a window asks for
 
@@ -118,6 +120,18 @@ def export_wish(source: Source, plan: Plan, decoder: str) -> Wish:
     return Wish(EXPORT, spec, urgent=True, alone=True)
 
 
+def fetch_wish(reference: str, calibration: str | None = None) -> Wish:
+    """Fetch a model of the hub: the only wish that asks the network. `calibration` is kept for whoever opens
+    it.
+    """
+    return Wish(FETCH, {"reference": reference, "calibration": calibration}, urgent=True, alone=True)
+
+
+def check_wish(source: Source) -> Wish:
+    """Try other preprocessing on the user's images, when nothing else is to do."""
+    return Wish(CHECK, {"source": asdict(source)})
+
+
 # ---- what the workers do
 
 
@@ -200,7 +214,19 @@ def _export(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
     return write_export(study, plan, spec["decoder"], tick)
 
 
+def _fetch(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
+    return {"reference": fetch(spec["reference"], tick)}
+
+
+def _check(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
+    tick(note="Trying other preprocessing")
+    keep_check(Source.from_record(spec["source"]), tick)
+    return {}
+
+
 _TASKS = {
+    CHECK: _check,
+    FETCH: _fetch,
     EVALUATE: _evaluate,
     PRESET: _evaluate,
     LATENCY: _latency,

@@ -22,6 +22,31 @@ def open_files(page: Page) -> None:
     page.get_by_role("button", name="Open files").click()
 
 
+def test_a_file_of_a_wrong_kind_is_refused_in_one_sentence(
+    visit: Visit, settle: Settle, tmp_path: Path
+) -> None:
+    page = visit("/")
+    picture = tmp_path / "cat.png"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    field = page.get_by_test_id("stFileUploader").filter(has_text="Model file")
+    field.locator("input[type=file]").set_input_files(picture)
+    expect(field.get_by_text("not allowed")).to_be_visible(timeout=30_000)
+    open_files(page)
+    expect(page.get_by_text("No model is chosen")).to_be_visible(timeout=30_000)
+    settle()
+    expect(page.locator('[data-chip="model"]')).to_contain_text("digits-mobile")
+
+
+def test_a_reload_in_the_middle_of_opening_loses_nothing(visit: Visit, settle: Settle, models: Path) -> None:
+    page = visit("/")
+    drop(page, "Model file", models / "odd" / "light_resnet50.onnx")
+    open_files(page)
+    expect(page.get_by_text("Opening the model and its data")).to_be_visible(timeout=30_000)
+    page.reload()
+    expect(page.locator('[data-chip="model"]')).to_contain_text("light_resnet50", timeout=120_000)
+    settle()
+
+
 def test_dropped_files_open_and_wrong_ones_change_nothing(
     visit: Visit, settle: Settle, repo: Path, tmp_path: Path
 ) -> None:

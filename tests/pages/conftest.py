@@ -37,7 +37,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     work._study.cache_clear()
     made = AtOnce(work._TASKS)
     monkeypatch.setattr(work, "line", lambda: made)
-    for name in ("measuring", "live", "header"):
+    for name in ("measuring", "live", "header", "way_hub", "workspace"):
         monkeypatch.setattr(f"pages.parts.{name}.line", lambda: made)
 
 

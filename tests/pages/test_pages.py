@@ -60,7 +60,7 @@ def test_start_shows_what_every_preset_costs(run: Run) -> None:
         ("missing.onnx", "", "There is no model file"),
         ("README.md", "", "is not a readable ONNX file"),
         ("assets/samples/digits-cnn/model.onnx", "missing.npz", "There is no data file"),
-        ("assets/samples/digits-cnn/model.onnx", "README.md", "neither .npz nor a folder"),
+        ("assets/samples/digits-cnn/model.onnx", "README.md", "is no kind of data"),
     ],
 )
 def test_bad_input_is_one_sentence_and_the_study_stays(

@@ -12,7 +12,7 @@ from pages.parts import text
 from quant_core.figures import damage_color, loss_color, palette, text_on
 from quant_core.formats import get_format
 from quant_core.plan import Plan
-from quant_core.study import Cell, CellKey, Study, chosen_column, column_label, loss, reasons
+from quant_core.study import Cell, CellKey, Study, chosen_column, column_label, loss, measure_of, reasons
 
 Column = tuple[str, str]  # part and format
 _Found = list[Cell | None]
@@ -89,6 +89,7 @@ def _drawn(study: Study, frame: Frame, keys: Sequence[CellKey], found: _Found) -
     shades: dict[str, int] = {}
     failed = dict(frame.failed)
     impossible = reasons(study, frame.columns)
+    metric = next((c.quality.metric_name for c in found if c and c.quality.metric_name), None) or ""
     largest = max((layer.bytes for layer in study.graph.quantizable), default=1)
     layers = []
     for number, layer in enumerate(_ordered(study, frame.look.order)):
@@ -126,7 +127,8 @@ def _drawn(study: Study, frame: Frame, keys: Sequence[CellKey], found: _Found) -
         ],
         "layers": layers,
         "shades": [[color, text_on(color)] for color in shades],
-        "metric": next((c.quality.metric_name for c in found if c and c.quality.metric_name), None) or "",
+        "metric": metric,
+        "share": measure_of(metric).share,
         "secondary": colors.secondary,
         "chooses": frame.look.chooses,
         "measure": frame.look.measure,
@@ -143,7 +145,13 @@ def _entry(cell: Cell, frame: Frame, shades: dict[str, int]) -> list[Any]:
     quality = cell.quality
     lost = loss(cell, frame.look.measure, frame.look.baseline)
     in_db = frame.look.measure == "sqnr_db"
+    how = measure_of(quality.metric_name)
+    if frame.look.measure == "metric" and not how.share:  # colours are for shares: of the error of FP32
+        lost /= max(abs(frame.look.baseline or 0.0), 1e-12)
     color = damage_color(round(-lost, 1), frame.theme) if in_db else loss_color(round(lost, 4), frame.theme)
     shade = shades.setdefault(color, len(shades))
-    shares = (None if s is None else round(100 * s, 2) for s in (quality.metric, quality.agreement))
-    return [shade, round(quality.sqnr_db, 2), *shares, cell.bytes]
+    agreement = None if quality.agreement is None else round(100 * quality.agreement, 2)
+    metric = quality.metric
+    if metric is not None:
+        metric = round(100 * metric, 2) if how.share else float(f"{metric:.4g}")
+    return [shade, round(quality.sqnr_db, 2), metric, agreement, cell.bytes]

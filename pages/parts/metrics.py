@@ -1,0 +1,49 @@
+"""Metrics as the window writes them: in percent where they are shares, as they are otherwise."""
+
+from __future__ import annotations
+
+from pages.parts import text
+from quant_core.study import Evaluation, measure_of
+
+MADE_UP = "made-up ranges"
+MADE_UP_HELP = "Ranges come from made-up inputs, not from samples: take these numbers as a first guess."
+
+
+def title(name: str | None, otherwise: str = "Quality") -> str:
+    """The name of a metric at the beginning of a line: ROC AUC and mAP@0.5 keep their capitals."""
+    if not name:
+        return otherwise
+    return name if name != name.lower() else name.capitalize()
+
+
+def shown(name: str | None, value: float | None) -> str:
+    """A value of the metric called `name`, with three significant digits."""
+    if value is None:
+        return "–"
+    return text.percent(value) if measure_of(name).share else f"{value:.3g}"
+
+
+def scaled(name: str | None, value: float | None) -> float | None:
+    """A value for a column under `column(name)`."""
+    return None if value is None else value * (100.0 if measure_of(name).share else 1.0)
+
+
+def column(name: str | None, otherwise: str = "Quality") -> str:
+    """The head of a column of a metric, with its unit and, where less is better, a word that says so."""
+    how = measure_of(name)
+    unit = ", %" if how.share else ""
+    return f"{title(name, otherwise)}{unit}" + ("" if how.more_is_better else " (less is better)")
+
+
+def number_format(name: str | None) -> str:
+    """How a column of a metric writes its numbers."""
+    return "%.2f" if measure_of(name).share else "%.4g"
+
+
+def change(e: Evaluation) -> str:
+    """What became of the metric against FP32: points of a share, per cent of an error; empty without one."""
+    if e.metric is None or e.metric_fp32 is None:
+        return ""
+    if e.measure.share:
+        return f"{100 * (e.metric - e.metric_fp32):+.2f} points"
+    return f"{100 * (e.metric - e.metric_fp32) / max(abs(e.metric_fp32), 1e-12):+.1f} %"
