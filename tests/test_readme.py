@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from quant_core.data import samples
+
 EXAMPLE = "python -m quant_core "
 
 
@@ -48,6 +50,11 @@ def test_every_link_of_the_readme_leads_to_a_file(readme: str, repo: Path) -> No
     links = re.findall(r"\]\(([^)#\s]+)", readme)
     assert links
     assert [link for link in links if not (repo / link).exists()] == []
+
+
+def test_the_list_of_samples_is_that_of_the_cards(readme: str) -> None:
+    listed = re.findall(r"^\| `([\w-]+)` \| .* \| ([\w -]+) \|$", readme, re.M)
+    assert listed == [(s.name, s.card["metric_name"]) for s in samples()]
 
 
 def test_the_examples_of_the_command_line_run_in_their_order(readme: str, repo: Path, tmp_path: Path) -> None:

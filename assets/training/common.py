@@ -1,71 +1,23 @@
-"""What the training scripts of the bundled samples share: data, training loop, export, card.
-
-The data are scikit-learn's handwritten digits: 1,797 images of 8 x 8 pixels, values 0..16 divided by 16.
-"""
+"""What the training scripts of the bundled samples share: seeds, export, card."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import torch
-from numpy.typing import NDArray
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 from torch import nn
 
-SAMPLES = Path(__file__).resolve().parents[1] / "samples"
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLES = ROOT / "assets" / "samples"
 SEED = 2024
-EVALUATION_IMAGES = 600
-CALIBRATION_IMAGES = 200
-INPUT, OUTPUT = "input", "logits"
 OPSET = 17
-DATA = (
-    "The handwritten digits of scikit-learn, 1,797 grey images of 8 x 8 pixels: the test part of the UCI "
-    "data set 'Optical recognition of handwritten digits' by E. Alpaydin and C. Kaynak (1998). Pixel "
-    "values 0..16 are divided by 16. Seeded, stratified split: {train} images to train on, {calibration} to "
-    "calibrate on, {evaluation} to evaluate on, none of them shared."
-)
-LICENCE = "Data: CC BY 4.0 (UCI Machine Learning Repository). Model: Apache-2.0."
-
-
-@dataclass(frozen=True)
-class Part:
-    """Images float32 [samples, 1, 8, 8] in 0..1 and labels int64 [samples]."""
-
-    images: NDArray[np.float32]
-    labels: NDArray[np.int64]
-
-    def save(self, path: Path) -> None:
-        """Write an .npz whose arrays are named after the model input, plus `labels`."""
-        np.savez_compressed(path, **{INPUT: self.images, "labels": self.labels})
-
-
-@dataclass(frozen=True)
-class Digits:
-    """Three parts that share no image."""
-
-    train: Part
-    calibration: Part
-    evaluation: Part
-
-
-def load_data() -> Digits:
-    """Split the digits in train, calibration and evaluation: seeded, stratified by label."""
-    source = load_digits()
-    images = (source.images[:, None] / 16.0).astype(np.float32)
-    labels = source.target.astype(np.int64)
-    rest, evaluation = train_test_split(
-        np.arange(len(labels)), test_size=EVALUATION_IMAGES, random_state=SEED, stratify=labels
-    )
-    train, calibration = train_test_split(
-        rest, test_size=CALIBRATION_IMAGES, random_state=SEED, stratify=labels[rest]
-    )
-    return Digits(*(Part(images[rows], labels[rows]) for rows in (train, calibration, evaluation)))
+_STORED = {"Conv": 1, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1, "Gather": 0}  # input that holds the weights
 
 
 def seed_everything() -> None:
@@ -75,112 +27,99 @@ def seed_everything() -> None:
     torch.use_deterministic_algorithms(True)
 
 
-def shift(images: torch.Tensor) -> torch.Tensor:
-    """Move each image of [samples, 1, 8, 8] by up to one pixel in both directions, filling with zero."""
-    padded = nn.functional.pad(images, (1, 1, 1, 1))
-    samples, _, height, width = images.shape
-    rows = torch.randint(3, (samples, 1, 1)) + torch.arange(height)[:, None]
-    columns = torch.randint(3, (samples, 1, 1)) + torch.arange(width)
-    return padded[torch.arange(samples)[:, None, None], 0, rows, columns][:, None]
+def export(
+    model: nn.Module,
+    examples: dict[str, torch.Tensor],
+    output: str,
+    path: Path,
+    fold_constants: bool = False,
+) -> None:
+    """Write the ONNX file, BatchNormalization unfused, each node named after the module it comes from.
 
-
-def train(model: nn.Module, part: Part, epochs: int, batch_size: int = 64, peak_rate: float = 5e-3) -> None:
-    """Train with AdamW and one cycle of the learning rate; leaves the model in inference mode."""
-    images, labels = torch.from_numpy(part.images), torch.from_numpy(part.labels)
-    steps = len(labels) // batch_size
-    optimizer = torch.optim.AdamW(model.parameters(), lr=peak_rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak_rate, epochs=epochs, steps_per_epoch=steps)
-    model.train()
-    for epoch in range(epochs):
-        order = torch.randperm(len(labels))
-        total = 0.0
-        for step in range(steps):
-            rows = order[step * batch_size : (step + 1) * batch_size]
-            logits = model(shift(images[rows]))
-            loss = nn.functional.cross_entropy(logits, labels[rows], label_smoothing=0.05)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            total += loss.item()
-        if (epoch + 1) % 10 == 0:
-            print(f"epoch {epoch + 1}/{epochs}: loss {total / steps:.4f}")
-    model.eval()
-
-
-def export(model: nn.Module, path: Path) -> None:
-    """Write the ONNX file, BatchNormalization unfused, each node named after the module it comes from."""
+    `examples` are inputs by name, whose first dimension becomes free, and `output` is the name of the only
+    output. `fold_constants` stores the weights of linear layers the way MatMul reads them."""
     torch.onnx.export(
         model,
-        (torch.zeros(1, 1, 8, 8),),
+        tuple(examples.values()),
         str(path),
         dynamo=False,  # the exporter by torch.export folds BatchNormalization into Conv
         training=torch.onnx.TrainingMode.PRESERVE,
-        do_constant_folding=False,
+        do_constant_folding=fold_constants,
         opset_version=OPSET,
-        input_names=[INPUT],
-        output_names=[OUTPUT],
-        dynamic_axes={INPUT: {0: "N"}, OUTPUT: {0: "N"}},
+        input_names=list(examples),
+        output_names=[output],
+        dynamic_axes={name: {0: "N"} for name in (*examples, output)},
     )
     exported = onnx.load(path)
-    rename_nodes(exported.graph)
+    rename_nodes(exported.graph, output)
     onnx.checker.check_model(exported, full_check=True)
     onnx.save(exported, path)
 
 
-def rename_nodes(graph: onnx.GraphProto) -> None:
-    """Turn the exporter's `/block1/depthwise/Conv` into `block1.depthwise`, and tensors likewise."""
+def rename_nodes(graph: onnx.GraphProto, output: str) -> None:
+    """Turn the exporter's `/block1/depthwise/Conv` into `block1.depthwise`, and tensors likewise.
+
+    Of several nodes of a module the one with weights has its name; the others keep their operator's too."""
     graph.name = "main"
+    stored = {tensor.name for tensor in graph.initializer}
+    paths = [".".join(node.name.strip("/").split("/")[:-1]) for node in graph.node]
     tensors: dict[str, str] = {}
-    for node in graph.node:
-        node.name = ".".join(node.name.strip("/").split("/")[:-1])
+    for node, path in zip(graph.node, paths, strict=True):
+        weight = _STORED.get(node.op_type)
+        has_weights = weight is not None and node.input[weight] in stored
+        alone = bool(path) and (paths.count(path) == 1 or has_weights)
+        node.name = path if alone else ".".join(node.name.strip("/").split("/"))
         node.doc_string = ""
+        if has_weights and "::" in node.input[weight]:  # a stored tensor that the exporter made up
+            tensors[node.input[weight]] = f"{node.name}.weight"
         for position, tensor in enumerate(node.input):
             node.input[position] = tensors.get(tensor, tensor)
-        if node.output[0] != OUTPUT:
+        if node.output[0] != output:
             tensors[node.output[0]] = f"{node.name}.output"
             node.output[0] = tensors[node.output[0]]
+    for tensor in graph.initializer:
+        tensor.name = tensors.get(tensor.name, tensor.name)
     names = [node.name for node in graph.node]
     if "" in names or len(set(names)) < len(names):
         message = f"node names must be unique and not empty, got {names}"
         raise ValueError(message)
 
 
-def accuracy(path: Path, part: Part) -> float:
-    """Top-1 of an ONNX file by ONNX Runtime."""
-    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (logits,) = session.run([OUTPUT], {INPUT: part.images})
-    return float(np.mean(np.argmax(logits, axis=1) == part.labels))
+def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write an .npz whose arrays are named after the model's inputs, plus `labels`."""
+    np.savez_compressed(path, **arrays)
 
 
-def write_sample(
-    name: str, title: str, description: str, model: nn.Module, data: Digits, constructed: str | None = None
-) -> None:
-    """Write `assets/samples/<name>/`: model, calibration and evaluation data, card."""
-    folder = SAMPLES / name
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "model.onnx"
-    export(model, path)
-    data.calibration.save(folder / "calibration.npz")
-    data.evaluation.save(folder / "evaluation.npz")
-    counts = {key: len(getattr(data, key).labels) for key in ("train", "calibration", "evaluation")}
-    nodes = onnx.load(path).graph.node
-    card = {
-        "name": name,
-        "title": title,
-        "task": "classification",
-        "description": description,
-        "data": DATA.format(**counts),
-        "licence": LICENCE,
-        "metric_name": "top-1",
-        "metric_fp32": accuracy(path, data.evaluation),
-        "bytes": path.stat().st_size,
+def write_card(folder: Path, card: dict[str, Any], model: nn.Module) -> None:
+    """Write the card: what is given, plus what the file holds and what the engine measures of it."""
+    inspected = _command("inspect", f"sample:{folder.name}", card, folder)
+    whole = {
+        **card,
+        "metric_fp32": None,
+        "bytes": (folder / "model.onnx").stat().st_size,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "layers": sum(node.op_type in {"Conv", "Gemm"} for node in nodes),
-        "input": {"name": INPUT, "shape": ["N", 1, 8, 8], "dtype": "float32", "range": [0.0, 1.0]},
-        "samples": {key: counts[key] for key in ("calibration", "evaluation")},
-        "constructed": constructed,
-        "class_names": [str(digit) for digit in range(10)],
+        "layers": sum(layer["reason"] is None for layer in inspected["layers"]),
     }
+    _write(folder, whole)
+    measured = _command("evaluate", f"sample:{folder.name}", whole, folder)
+    if measured["metric_name"] != card["metric_name"]:
+        message = f"the engine measures {measured['metric_name']}"
+        raise ValueError(message)
+    whole["metric_fp32"] = measured["metric_fp32"]
+    _write(folder, whole)
+    print(
+        f"{folder.name}: {whole['metric_name']} {whole['metric_fp32']:.4f}, {whole['parameters']} parameters"
+    )
+
+
+def _write(folder: Path, card: dict[str, Any]) -> None:
     (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-    print(f"{name}: top-1 {card['metric_fp32']:.4f}, {card['parameters']} parameters, {card['bytes']} bytes")
+
+
+def _command(name: str, model: str, card: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """What a command of `quant_core` says of the sample."""
+    _write(folder, card)
+    more = ("--data", model, "--preset", "fp16") if name == "evaluate" else ()
+    command = [sys.executable, "-m", "quant_core", name, model, *more, "--json"]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    return dict(json.loads(done.stdout))

@@ -6,7 +6,8 @@ Run from the root of the repository: `python assets/training/train_digits_cnn.py
 from __future__ import annotations
 
 import torch
-from common import load_data, seed_everything, train, write_sample
+from common import seed_everything
+from digits import load_data, train, write_sample
 from torch import nn
 
 CHANNELS = (16, 24, 32, 48)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import math
 import tokenize
 import zipfile
@@ -21,7 +22,7 @@ from quant_core.errors import DataError
 _BLOCK = 1 << 20
 _BAD = (
     OSError, ValueError, TypeError, SyntaxError, EOFError, KeyError, MemoryError, RuntimeError,
-    NotImplementedError, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+    NotImplementedError, tokenize.TokenError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
 )  # fmt: skip
 
 

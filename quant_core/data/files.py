@@ -4,6 +4,7 @@ Members of an archive are read in place; nothing is unpacked to disk. Every refu
 
 from __future__ import annotations
 
+import lzma
 import stat
 import zipfile
 import zlib
@@ -21,6 +22,7 @@ FILE_BYTES = 512 << 20  # of one file that is read as a whole
 _UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
     OSError,
     EOFError,
     RuntimeError,
@@ -134,6 +136,8 @@ def open_files(path: Path) -> Files:
 def check_members(name: str, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     """The files of an archive, without folders and what systems hide in archives. DataError for names that
     lead outside, links, passwords, and for more or larger members than the limits allow."""
+    if any(not m.filename for m in archive.infolist()):
+        raise DataError(f"a file in '{name}' has no name", "pack it again")
     members = [m for m in archive.infolist() if not m.is_dir() and not _is_hidden(m.filename)]
     if len(members) > MEMBERS:
         raise DataError(f"'{name}' holds {len(members)} files, more than {MEMBERS}", "pack fewer files")

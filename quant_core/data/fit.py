@@ -82,7 +82,7 @@ def _fit_one(name: str, array: NDArray[np.generic], port: Port) -> NDArray[np.ge
             "give samples of that shape",
         )
     if array.dtype.name == port.dtype or port.dtype == "unknown":
-        return array
+        return array.astype(array.dtype.newbyteorder("="), copy=False)  # as this machine orders bytes
     target = np.dtype(object) if port.dtype == "str" else np.dtype(port.dtype)
     kinds = array.dtype.kind + target.kind
     if kinds in _CASTS:

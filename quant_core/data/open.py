@@ -32,14 +32,16 @@ KINDS = ".npz, .npy, .csv, .txt, .zip, or a folder of images, .wav or .npy files
 @dataclass(frozen=True)
 class Reading:
     """How data is read where its files do not say: `tokenizer` (a tokenizer.json, for text), `rate` (Hz, for
-    sound), `boxes` (XML files, for detectors), `sizes` of the inputs' free dimensions, and the `outputs` of
-    the model, which decide whether lines of text are labelled with their next tokens."""
+    sound), `boxes` (XML files, for detectors), `sizes` of the inputs' free dimensions, the `outputs` of the
+    model, which decide whether lines of text are labelled with their next tokens, and the `folder` of the
+    model, where a tokenizer.json is looked for that is neither named nor beside the text."""
 
     tokenizer: str | None = None
     rate: int | None = None
     boxes: str | None = None
     sizes: Sizes = field(default_factory=dict)
     outputs: tuple[Port, ...] = ()
+    folder: Path | None = None
 
 
 def open_data(
@@ -100,13 +102,23 @@ def _open(
         return _with_labels(path.name, f"csv {digest_of(path)}", numbers, labels, wanted), filled
     if ending == ".txt":
         wanted, filled = split_inputs(ports, {}, reading.sizes)
-        tokens, labels, notes = read_text(path, wanted, reading.outputs, reading.tokenizer)
-        tokenizer = Path(reading.tokenizer) if reading.tokenizer else path.parent / "tokenizer.json"
+        tokenizer = _tokenizer_of(path, reading)
+        tokens, labels, notes = read_text(path, wanted, reading.outputs, tokenizer)
         key = f"txt {digest_of(path, tokenizer)} {labels is not None}"
         data = _with_labels(path.name, key, tokens, labels, wanted)
         data.notes = notes
         return data, filled
     raise DataError(f"'{path.name}' is no kind of data that is read", f"give {KINDS}")
+
+
+def _tokenizer_of(path: Path, reading: Reading) -> Path:
+    """The tokenizer.json that is named, beside the text, or beside the model."""
+    if reading.tokenizer:
+        return Path(reading.tokenizer)
+    beside = path.parent / "tokenizer.json"
+    if reading.folder is not None and not beside.is_file():
+        return reading.folder / beside.name
+    return beside
 
 
 def _of_arrays(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ _PADDING = ("[PAD]", "<pad>", "<|endoftext|>", "</s>")
 
 
 def read_text(
-    path: Path, inputs: tuple[Port, ...], outputs: tuple[Port, ...], tokenizer: str | Path | None
+    path: Path, inputs: tuple[Port, ...], outputs: tuple[Port, ...], tokenizer: Path
 ) -> tuple[dict[str, np.ndarray], Labels | None, tuple[str, ...]]:
     """Arrays for the token inputs, labels, and notes, from the lines of the UTF-8 file at `path`: one sample
     a line, and if wanted a tab and a whole number.
@@ -32,12 +34,10 @@ def read_text(
     file cannot be read or the model takes no tokens."""
     lines, labels = _lines(path)
     tokens = _token_input(inputs)
-    encoder = _tokenizer(tokenizer if tokenizer is not None else path.parent / "tokenizer.json")
+    encoder = _tokenizer(tokenizer)
     size = tokens.shape[1]
     limit = size if isinstance(size, int) else LENGTH
-    encoder.no_padding()
-    encoder.enable_truncation(limit)
-    encoded = [e.ids for e in encoder.encode_batch(lines)]
+    encoded = _encoded(encoder, lines, limit, tokenizer.name)
     length = size if isinstance(size, int) else max(1, *(len(e) for e in encoded))
     ids = np.full((len(lines), length), _padding(encoder), np.int64)
     mask = np.zeros_like(ids)
@@ -100,24 +100,38 @@ def _token_input(inputs: tuple[Port, ...]) -> Port:
     return (named or found)[0]
 
 
-def _tokenizer(path: str | Path) -> Any:
+def _tokenizer(file: Path) -> Any:
     from tokenizers import Tokenizer
 
-    file = Path(path)
     if not file.is_file():
-        raise DataError("text needs a tokenizer", "name a tokenizer.json, or put one beside the text")
-    try:
+        raise DataError(
+            "text needs a tokenizer", "name a tokenizer.json, or put one beside the text or the model"
+        )
+    with _refusing(f"'{file.name}' is not a readable tokenizer"):
         if file.stat().st_size > TEXT_BYTES:
             raise ValueError("too large")
         return Tokenizer.from_str(file.read_text(encoding="utf-8"))
-    except (
-        BaseException
-    ) as error:  # the library raises plain Exception, and panics that derive from BaseException
+
+
+def _encoded(encoder: Any, lines: list[str], limit: int, name: str) -> list[list[int]]:
+    """The token indices of each line, at most `limit`."""
+    with _refusing(f"the tokenizer '{name}' cannot read the text"):
+        encoder.no_padding()
+        encoder.enable_truncation(limit)
+        return [list(e.ids) for e in encoder.encode_batch(lines)]
+
+
+@contextmanager
+def _refusing(what: str) -> Iterator[None]:
+    """DataError for whatever the library tokenizers raises: plain Exception, and panics that derive from
+    BaseException.
+    """
+    try:
+        yield
+    except BaseException as error:
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise
-        raise DataError(
-            f"'{file.name}' is not a readable tokenizer", "give the tokenizer.json of the model"
-        ) from error
+        raise DataError(what, "give the tokenizer.json of the model") from error
 
 
 def _padding(encoder: Any) -> int:

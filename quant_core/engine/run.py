@@ -77,7 +77,8 @@ def run(session: ort.InferenceSession, feeds: Batch, names: list[str] | None = N
 def run_whole(session: ort.InferenceSession, feeds: Batch, names: list[str] | None = None) -> Outputs:
     """Outputs of a whole model for one batch, which is filled up where the model fixes the batch."""
     fixed = _fixed([(i.name, i.shape) for i in session.get_inputs()])
-    count = len(next(iter(feeds.values()))) if feeds else 0
+    first = next(iter(feeds.values()), np.zeros(0))
+    count = len(first) if first.ndim else 0
     return cut_off(run(session, fill_up(feeds, fixed) if count else feeds, names), count, fixed)
 
 

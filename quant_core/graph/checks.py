@@ -5,15 +5,17 @@ Each check ends in one sentence. Walks are loops, so a deep file cannot exhaust 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import onnx
-from onnx import AttributeProto, GraphProto, TensorProto
+from onnx import GraphProto, TensorProto
 
 from quant_core.errors import ModelError
+from quant_core.graph.check_functions import as_graph, check_functions
+from quant_core.graph.check_nodes import check_attributes, check_graph_text, check_model_text
+from quant_core.graph.walks import bodies, shown, tensors, walk
 
 MOST_NODES = 50_000  # a graph of this size takes seconds to build and to copy
-_SHOWN = 80  # characters of a name in a sentence
+_MOST_DIMENSIONS = 64  # of an array in NumPy
 _BITS: dict[int, int] = {
     TensorProto.DOUBLE: 64, TensorProto.INT64: 64, TensorProto.UINT64: 64, TensorProto.COMPLEX64: 64,
     TensorProto.COMPLEX128: 128, TensorProto.FLOAT: 32, TensorProto.INT32: 32, TensorProto.UINT32: 32,
@@ -21,32 +23,8 @@ _BITS: dict[int, int] = {
     TensorProto.INT4: 4, TensorProto.UINT4: 4, TensorProto.FLOAT4E2M1: 4,
     TensorProto.INT2: 2, TensorProto.UINT2: 2,
 }  # fmt: skip
+_TYPES = frozenset(TensorProto.DataType.values()) - {TensorProto.UNDEFINED}
 _Scope = tuple[set[str], ...]
-
-
-def shown(name: str) -> str:
-    """A name from a file, cut so that a sentence with it stays one."""
-    return name if len(name) <= _SHOWN else name[: _SHOWN - 1] + "…"
-
-
-def walk(graph: GraphProto) -> Iterator[GraphProto]:
-    """The graph and the bodies of its nodes, outer ones first."""
-    stack = [graph]
-    while stack:
-        current = stack.pop()
-        yield current
-        stack += [body for node in current.node for body in bodies(node)]
-
-
-def bodies(node: onnx.NodeProto) -> list[GraphProto]:
-    """The graphs in the attributes of a node."""
-    found: list[GraphProto] = []
-    for attribute in node.attribute:
-        if attribute.type == AttributeProto.GRAPH:
-            found.append(attribute.g)
-        elif attribute.type == AttributeProto.GRAPHS:
-            found += attribute.graphs
-    return found
 
 
 def check_proto(proto: onnx.ModelProto, name: str) -> None:
@@ -60,31 +38,34 @@ def check_proto(proto: onnx.ModelProto, name: str) -> None:
             raise ModelError(
                 f"'{name}' has more than {MOST_NODES:,} nodes", "split the model, or simplify it first"
             )
-    for function in proto.functions:
-        nodes += len(function.node)
-    for graph in walk(proto.graph):
+    check_model_text(proto, name)
+    check_functions(proto, name, MOST_NODES)
+    for graph in [g for whole in (proto.graph, *map(as_graph, proto.functions)) for g in walk(whole)]:
+        check_graph_text(graph, name)
+        check_attributes(graph, name)
         for tensor in tensors(graph):
             _check_size(tensor, name)
-    _check_names(proto.graph, name)
-
-
-def tensors(graph: GraphProto) -> Iterator[TensorProto]:
-    """The tensors stored in one graph: initializers and attributes, without its bodies."""
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.type == AttributeProto.TENSOR:
-                yield attribute.t
-            yield from attribute.tensors
+    for graph in (proto.graph, *map(as_graph, proto.functions)):
+        _check_names(graph, name)
 
 
 def _check_size(tensor: TensorProto, name: str) -> None:
+    if len(tensor.dims) > _MOST_DIMENSIONS:
+        raise ModelError(
+            f"the tensor '{shown(tensor.name)}' in '{name}' has {len(tensor.dims):,} dimensions",
+            f"give at most {_MOST_DIMENSIONS}",
+        )
+    if tensor.data_type not in _TYPES:
+        raise ModelError(
+            f"the tensor '{shown(tensor.name)}' in '{name}' has no type that is known",
+            "export the model again",
+        )
     count = math.prod(tensor.dims)
     if any(d < 0 for d in tensor.dims):
         raise ModelError(
             f"the tensor '{shown(tensor.name)}' in '{name}' has a negative size", "export it again"
         )
-    if tensor.data_location == TensorProto.EXTERNAL or tensor.data_type == TensorProto.STRING:
+    if tensor.data_location == TensorProto.EXTERNAL:
         return
     if tensor.HasField("raw_data") and tensor.raw_data:
         expected = -(-count * _BITS.get(tensor.data_type, 8) // 8)
@@ -98,7 +79,8 @@ def _check_size(tensor: TensorProto, name: str) -> None:
     held = max(
         len(field)
         for field in (
-            tensor.float_data, tensor.int32_data, tensor.int64_data, tensor.double_data, tensor.uint64_data
+            tensor.float_data, tensor.int32_data, tensor.int64_data, tensor.double_data, tensor.uint64_data,
+            tensor.string_data,
         )
     )  # fmt: skip
     bits = _BITS.get(tensor.data_type, 8)
@@ -112,6 +94,8 @@ def _check_size(tensor: TensorProto, name: str) -> None:
 
 def _check_names(graph: GraphProto, name: str) -> None:
     """Every tensor that a node reads must be given by an input, a stored tensor or a node in sight."""
+    if any(not value.name for value in (*graph.input, *graph.output)):
+        raise ModelError(f"an input or output of '{name}' has no name", "export the model again")
     stack: list[tuple[GraphProto, _Scope]] = [(graph, ())]
     while stack:
         current, outer = stack.pop()

@@ -26,7 +26,9 @@ class Port:
 
 
 def _port(value: ir.Value) -> Port:
-    dims = () if value.shape is None else tuple(d if isinstance(d, int) else d.value for d in value.shape)
+    sizes = () if value.shape is None else tuple(d if isinstance(d, int) else d.value for d in value.shape)
+    # Old exporters wrote -1 for a free dimension, and ONNX Runtime reads it so.
+    dims = tuple(None if isinstance(d, int) and d < 0 else d for d in sizes)
     try:
         dtype = "str" if value.dtype == ir.DataType.STRING else np.dtype(value.dtype.numpy()).name  # type: ignore[union-attr]
     except (AttributeError, TypeError):

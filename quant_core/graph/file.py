@@ -12,8 +12,9 @@ import onnx
 import onnx_ir as ir
 
 from quant_core.errors import ModelError
-from quant_core.graph.checks import check_proto, shown
+from quant_core.graph.checks import check_proto
 from quant_core.graph.repair import repair
+from quant_core.graph.walks import shown
 
 _BLOCK = 1 << 20
 LARGE = 1 << 30  # bytes
@@ -130,7 +131,7 @@ def _external_files(model: ir.Model, path: Path) -> list[Path]:
         location = str(tensor.location)
         try:
             file = (folder / location).resolve()
-            there = file.is_file()
+            there = (folder / location).is_file()  # not of a way through folders that do not exist
         except (OSError, ValueError, RuntimeError) as error:  # a name no file system takes, links in a ring
             raise ModelError(
                 f"'{path.name}' points to data that cannot be found ('{shown(location)}')",

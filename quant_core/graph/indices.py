@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from quant_core.graph.layers import weight_chain
+from quant_core.graph.operators import int_of
 from quant_core.graph.shapes import sizes_of
 
 # Change the shape or the type of indices, and not their values.
@@ -30,7 +31,7 @@ def _tables(value: ir.Value, depth: int) -> list[int]:
             stored, _ = weight_chain(node.inputs[0])
             if stored is not None and stored.const_value is not None:
                 sizes = sizes_of(stored.const_value)
-                axis = node.attributes.get_int("axis", 0)
+                axis = int_of(node, "axis", 0)
                 found += [sizes[axis]] if -len(sizes) <= axis < len(sizes) else []
         elif node.op_type in _SAME and position == 0 and depth < 16:
             found += _tables(node.outputs[0], depth + 1)

@@ -13,6 +13,7 @@ from quant_core.graph.operators import (
     INDICES,
     Slot,
     every_node,
+    int_of,
     is_quantized,
     numbers_in_attributes,
     product_of,
@@ -141,7 +142,7 @@ def _product_layer(node: ir.Node, op: str, shapes: Shapes) -> Layer | None:
     stored, chain = weight_chain(node.inputs[position])
     assert stored is not None and stored.const_value is not None
     tensor, shape = stored.const_value, sizes_of(stored.const_value)
-    table = len(shape) == 2 and tensor.dtype.is_floating_point() and node.attributes.get_int("axis", 0) == 0
+    table = len(shape) == 2 and tensor.dtype.is_floating_point() and int_of(node, "axis", 0) == 0
     if op == "Gather" and not table:
         return None
     axis = _stored_axis(_output_axis(node, op, position, len(shape)), chain, len(shape))
@@ -193,7 +194,7 @@ def _layer(
         input=None,
         weight_input=position,
         data_input=1 - position if position < 2 else 0,
-        groups=node.attributes.get_int("group", 1),
+        groups=int_of(node, "group", 1),
         reason=None if text is None else Reason(text, node.name or ""),
     )
 
@@ -246,8 +247,8 @@ def _output_axis(node: ir.Node, op: str, position: int, rank: int) -> int:
     if op == "ConvTranspose":
         return 1
     if op == "Gemm":
-        return 0 if node.attributes.get_int("transB", 0) else 1
-    turned = node.attributes.get_int("transB" if position == 1 else "transA", 0)  # of FusedMatMul
+        return 0 if int_of(node, "transB", 0) else 1
+    turned = int_of(node, "transB" if position == 1 else "transA", 0)  # of FusedMatMul
     return rank - 2 if (position == 1) == bool(turned) else rank - 1
 
 

@@ -42,6 +42,12 @@ class Slot:
     why: str = ""
 
 
+def int_of(node: ir.Node, name: str, default: int) -> int:
+    """The attribute `name` of `node`, or `default` where it has none that is a whole number."""
+    attribute = node.attributes.get(name)
+    return attribute.as_int() if attribute is not None and attribute.type == ir.AttributeType.INT else default
+
+
 def product_of(node: ir.Node) -> str | None:
     """`Conv`, `ConvTranspose`, `Gemm`, `MatMul` or `Gather` where the node is one of them, fused or not."""
     if node.domain in _DEFAULT:

@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from quant_core.graph.operators import every_node, product_of, slots_of
+from quant_core.graph.operators import every_node, int_of, product_of, slots_of
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.int32]
@@ -133,8 +133,8 @@ def _behind_views(value: ir.Value | None) -> tuple[ir.Node | None, bool]:
 def _dequantized(node: ir.Node) -> Stored | None:
     if node.op_type != "DequantizeLinear":
         return None
-    axis = node.attributes.get_int("axis", 1)
-    return stored_codes(node.inputs, 0, 1, 2, axis, node.attributes.get_int("block_size", 0))
+    axis = int_of(node, "axis", 1)
+    return stored_codes(node.inputs, 0, 1, 2, axis, int_of(node, "block_size", 0))
 
 
 def stored_codes(
@@ -148,6 +148,8 @@ def stored_codes(
     flat = np.asarray(scales, np.float32).reshape(-1)
     points = np.zeros(flat.size, np.int32) if zeros is None else zeros.astype(np.int32).reshape(-1)
     one = flat.size == 1 and not block
+    if points.size not in (1, flat.size) or held.ndim == 0:
+        return None
     return Stored(
         value.name or "", value.const_value.dtype.name.lower(), held.astype(np.int32), flat,
         np.broadcast_to(points, flat.shape), None if one else axis % held.ndim, block,
@@ -187,7 +189,7 @@ def _channel(node: ir.Node, op: str | None, position: int, rank: int) -> int:
     if op in ("Conv", "Gather"):
         return 0
     if op == "Gemm":
-        return 0 if node.attributes.get_int("transB", 0) else 1
+        return 0 if int_of(node, "transB", 0) else 1
     return 1 if op in ("ConvTranspose", None) else rank - 1 if position else rank - 2
 
 
@@ -209,7 +211,7 @@ def _integer_product(node: ir.Node) -> QuantizedLayer | None:
     codes, scale, zero, data_scale, data_zero = spots
     held = constant(inputs, codes)
     rank = 2 if held is None else held.ndim
-    first = "Conv" in op or (op == "QGemm" and node.attributes.get_int("transB", 0) == 1)
+    first = "Conv" in op or (op == "QGemm" and int_of(node, "transB", 0) == 1)
     channel = 0 if first else rank - 1
     if scale < 0:
         given = [*inputs, None, None][:4]
@@ -244,8 +246,8 @@ def _blocks(node: ir.Node) -> QuantizedLayer | None:
     """MatMulNBits: codes `[N, blocks, block bytes]` packed from the low bits, zero points packed alike."""
     if node.op_type != "MatMulNBits":
         return None
-    rows, columns = node.attributes.get_int("N", 0), node.attributes.get_int("K", 0)
-    bits, block = node.attributes.get_int("bits", 4), node.attributes.get_int("block_size", 32)
+    rows, columns = int_of(node, "N", 0), int_of(node, "K", 0)
+    bits, block = int_of(node, "bits", 4), int_of(node, "block_size", 32)
     packed, scale = constant(node.inputs, 1), constant(node.inputs, 2)
     weights = None
     blocks = -(-columns // max(1, block))

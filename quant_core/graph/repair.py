@@ -13,7 +13,7 @@ import onnx
 from onnx import GraphProto, TensorProto, helper, numpy_helper
 
 from quant_core.errors import ModelError
-from quant_core.graph.checks import shown, walk
+from quant_core.graph.walks import shown, walk
 
 _DENSE_LIMIT = 256 << 20  # bytes of a sparse tensor written out
 

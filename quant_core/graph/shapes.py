@@ -7,6 +7,8 @@ import math
 import onnx_ir as ir
 from onnx import shape_inference
 
+from quant_core.graph.operators import int_of
+
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -56,7 +58,7 @@ def count_macs(node: ir.Node, weight_shape: tuple[int, ...], shapes: Shapes) -> 
         return math.prod(source) * math.prod(weight_shape[1:])
     if node.op_type in ("Gemm", "MatMul") and output is not None:
         if node.op_type == "Gemm":
-            trans_a = node.attributes.get_int("transA", 0)
+            trans_a = int_of(node, "transA", 0)
             inner = source[0 if trans_a else 1] if source else None
         else:
             inner = source[-1] if source else weight_shape[-2]

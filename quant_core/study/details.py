@@ -25,7 +25,8 @@ class Details:
 
     def reading(self, file: ModelFile) -> Reading:
         """How data for `file` is read. ArgumentError where the sizes make no sense."""
-        return Reading(self.tokenizer, self.rate, self.boxes, read_sizes(self.sizes), outputs_of(file.model))
+        sizes, outputs = read_sizes(self.sizes), outputs_of(file.model)
+        return Reading(self.tokenizer, self.rate, self.boxes, sizes, outputs, file.path.parent)
 
     def task_of(self, file: ModelFile, data: Dataset | None) -> Task:
         """What is measured. ArgumentError where the model has no such outputs."""

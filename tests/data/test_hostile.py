@@ -53,6 +53,39 @@ def test_an_archive_whose_names_lead_out_is_refused(tmp_path: Path, name: str) -
     assert sorted(p.name for p in tmp_path.iterdir()) == ["x.zip"]
 
 
+@pytest.mark.parametrize("name", ["", "\0rest"])
+def test_a_file_without_a_name_is_refused(tmp_path: Path, name: str) -> None:
+    path = packed(tmp_path / "x.zip", {"abc.png": png()})
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"abc.png", b"\0bc.png") if name else content)
+    if not name:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(zipfile.ZipInfo(""), png())
+    assert "no name" in refused(path)
+
+
+def test_a_broken_member_of_any_compression_is_refused(tmp_path: Path) -> None:
+    for way in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        path = tmp_path / "x.npz"
+        with zipfile.ZipFile(path, "w", way) as archive:
+            archive.writestr("x.npy", bytes(range(256)) * 40)
+            member = archive.getinfo("x.npy")
+        content = bytearray(path.read_bytes())
+        start = member.header_offset + 30 + len("x.npy") + 12
+        content[start : start + 40] = b"\xff" * 40
+        path.write_bytes(content)
+        assert "not a readable .npz" in refused(path, ROW)
+
+
+def test_a_tokenizer_that_lacks_its_unknown_word_is_refused(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer, models
+
+    broken = Tokenizer(models.WordLevel({"the": 0}, unk_token="[UNK]"))
+    (tmp_path / "tokenizer.json").write_text(broken.to_str())
+    (tmp_path / "x.txt").write_text("dog\n")
+    assert "cannot read the text" in refused(tmp_path / "x.txt", TOKENS)
+
+
 def test_a_link_in_an_archive_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.zip"
     link = zipfile.ZipInfo("a.png")

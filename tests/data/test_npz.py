@@ -145,3 +145,11 @@ def test_an_input_without_samples_is_one_plain_sentence(tmp_path: Path, rate: np
     inputs = (*IMAGE, Port("rate", "int64", ()))
     said = refused(saved(tmp_path, x=np.zeros((2, 3, 4, 4), np.float32), rate=rate), inputs)
     assert "'rate'" in said
+
+
+def test_the_other_order_of_bytes_is_turned(tmp_path: Path) -> None:
+    x = np.arange(48, dtype=">f4").reshape(1, 3, 4, 4)
+    data = open_data(saved(tmp_path, x=x), IMAGE)
+    fed = data.take(np.arange(1))["x"]
+    assert fed.dtype == np.float32 and fed.dtype.isnative
+    np.testing.assert_array_equal(fed, x)
