@@ -1,7 +1,15 @@
 """Lowering: a plan becomes the quantized ONNX graph, and its exact size."""
 
 from quant_core.lower.lean import drop_notes
-from quant_core.lower.lower import Corrections, FindRange, WeightCache, lower, lowered_opset, to_bytes
+from quant_core.lower.lower import (
+    Corrections,
+    FindRange,
+    WeightCache,
+    lower,
+    lowered_opset,
+    to_bytes,
+    to_bytes_once,
+)
 from quant_core.lower.savings import SAVINGS
 from quant_core.lower.savings.single import smaller_tensor
 from quant_core.lower.weights import DECODERS
@@ -17,4 +25,5 @@ __all__ = [
     "lowered_opset",
     "smaller_tensor",
     "to_bytes",
+    "to_bytes_once",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +22,6 @@ from quant_core.plan import Plan, Precision, check_plan
 
 FindRange = Callable[[str, Scheme], tuple[float, float]]
 CACHED = 512 << 20  # bytes of codes
-_BULKY = 1 << 26  # bytes of a file
 _CACHED_LARGE = 1  # of a large model, the codes of one layer
 _LARGEST = (1 << 31) - (1 << 24)  # bytes that protobuf can write, less room for nodes and names
 Corrections = Mapping[str, NDArray[np.float32]]
@@ -115,12 +113,22 @@ def _embed(model: ir.Model) -> None:
 
 def to_bytes(model: ir.Model) -> bytes:
     """The bytes of the ONNX file."""
+    return bytes(ir.to_proto(model).SerializeToString())
+
+
+def to_bytes_once(model: ir.Model) -> bytes:
+    """As `to_bytes`, of a model that nobody needs afterwards: each stored tensor is let go as it is written,
+    so that a large one is in memory no more than twice.
+    """
+    stored = list(model.graph.initializers.values())
+    model.graph.initializers.clear()
     proto = ir.to_proto(model)
-    del model  # of which the caller should keep none: a large one is in memory twice already
-    if proto.ByteSize() > _BULKY:
-        gc.collect()  # nodes and values refer to each other
-    content: bytes = proto.SerializeToString()
-    return content
+    for value in reversed([stored.pop() for _ in range(len(stored))]):
+        assert value.const_value is not None
+        proto.graph.initializer.append(ir.to_proto(value.const_value))
+        proto.graph.initializer[-1].name = value.name or ""
+        value.const_value = None
+    return bytes(proto.SerializeToString())
 
 
 def lowered_opset(graph: Graph, plan: Plan, decoder: str = "cast") -> int:

@@ -15,7 +15,7 @@ from quant_core.errors import PlanError
 from quant_core.formats import Scheme, layout_of, stored_bits
 from quant_core.graph import Graph, inputs_of
 from quant_core.improve import can_correct, correct_bias
-from quant_core.lower import Corrections, WeightCache, lower, to_bytes
+from quant_core.lower import Corrections, WeightCache, lower, to_bytes, to_bytes_once
 from quant_core.plan import Plan
 from quant_core.stats import Ranges
 
@@ -81,7 +81,8 @@ class Files:
         return (self._ranges() if plan.needs_ranges else Ranges({})).find
 
     def _write(self, plan: Plan, corrections: Corrections, find: FindRange, decoder: str) -> bytes:
-        return to_bytes(lower(self.cache, plan, find, corrections, decoder))
+        write = to_bytes_once if self.graph.file.is_large else to_bytes
+        return write(lower(self.cache, plan, find, corrections, decoder))
 
     def _stand_ins(self, plan: Plan) -> Corrections:
         """Corrections that take the bytes of the true ones, without measuring them: all different, as those

@@ -60,6 +60,6 @@ def _stamp(reference: str | None) -> float:
     try:
         path = Path(reference)
         held = path.glob("*.onnx") if path.is_dir() else ()  # a folder does not change when its model does
-        return max(p.stat().st_mtime for p in (path, *held))
+        return max(float(p.stat().st_mtime) for p in (path, *held))
     except (OSError, ValueError):
         return 0.0

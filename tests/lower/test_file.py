@@ -12,7 +12,7 @@ import pytest
 from quant_core.errors import PlanError
 from quant_core.formats import Scheme, sqnr_db
 from quant_core.graph import Graph, inputs_of
-from quant_core.lower import DECODERS, WeightCache, lower, to_bytes
+from quant_core.lower import DECODERS, WeightCache, lower, to_bytes, to_bytes_once
 from quant_core.plan import PRESETS, Plan, Precision, default_activation_scheme, default_scheme, preset_plan
 from quant_core.prepare import generate_inputs
 from tests.models import (
@@ -207,3 +207,12 @@ def test_equal_plans_give_equal_files(make: Callable[[], onnx.ModelProto], tmp_p
     assert list(turned.layers) != list(plan.layers) or len(plan.layers) == 1
     assert turned.key == plan.key
     assert content(graph, turned) == content(graph, plan)
+
+
+def test_writing_a_model_that_nobody_needs_afterwards_gives_the_same_file(tmp_path: Path) -> None:
+    graph = graph_of(conv_chain(), tmp_path)
+    plan = plan_of(graph, Precision(Scheme("int4", "channel")))
+    cache = WeightCache(graph)
+    files = [write(lower(cache, plan, fixed_range())) for write in (to_bytes, to_bytes_once, to_bytes)]
+    assert files[0] == files[1] == files[2]
+    assert all(graph.weights(layer).size for layer in graph.quantizable)
