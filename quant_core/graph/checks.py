@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 
 import onnx
-from onnx import GraphProto, TensorProto
+from onnx import GraphProto, TensorProto, helper
 
 from quant_core.errors import ModelError
 from quant_core.graph.check_functions import as_graph, check_functions
@@ -67,7 +67,7 @@ def _check_size(tensor: TensorProto, name: str) -> None:
         )
     if tensor.data_location == TensorProto.EXTERNAL:
         return
-    if tensor.HasField("raw_data") and tensor.raw_data:
+    if tensor.HasField("raw_data"):
         expected = -(-count * _BITS.get(tensor.data_type, 8) // 8)
         held = len(tensor.raw_data)
         if held != expected:
@@ -76,13 +76,8 @@ def _check_size(tensor: TensorProto, name: str) -> None:
                 f"{what} declares {expected:,} bytes and holds {held:,}", "export the model again"
             )
         return
-    held = max(
-        len(field)
-        for field in (
-            tensor.float_data, tensor.int32_data, tensor.int64_data, tensor.double_data, tensor.uint64_data,
-            tensor.string_data,
-        )
-    )  # fmt: skip
+    # ONNX says in which field the values of each type are (TensorProto, onnx.proto).
+    held = len(getattr(tensor, helper.tensor_dtype_to_field(tensor.data_type)))
     bits = _BITS.get(tensor.data_type, 8)
     expected = -(-count * bits // 8) if bits < 8 else count * 2 if tensor.data_type in (14, 15) else count
     if held != expected:

@@ -257,7 +257,8 @@ def _stored_axis(axis: int, chain: list[ir.Node], rank: int) -> int:
     for node in reversed(chain):
         if node.op_type == "Transpose":
             order = node.attributes.get_ints("perm", tuple(range(rank))[::-1])
-            axis = int(order[axis])
+            if sorted(order) == list(range(rank)):  # else no runtime takes the node
+                axis = int(order[axis])
     return axis
 
 

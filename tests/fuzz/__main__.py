@@ -43,7 +43,9 @@ def main() -> int:
         print(f"\n--only '{case}' --seed {options.seed}\n{text}")
     seconds = time.monotonic() - began
     found = len(tally.findings)
-    print(f"\n{len(cases):,} cases in {seconds:.0f} s, {found} findings, files in {root / 'cases'}")
+    print(
+        f"\n{tally.outcomes.total():,} cases in {seconds:.0f} s, {found} findings, files in {root / 'cases'}"
+    )
     return 1 if found else 0
 
 

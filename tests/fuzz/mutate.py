@@ -68,7 +68,7 @@ def _cut_out(draw: Random, held: bytearray, other: bytes) -> bytearray:
 
 
 def _splice(draw: Random, held: bytearray, other: bytes) -> bytearray:
-    start, at = draw.randrange(len(other)), draw.randrange(len(held) + 1)
+    start, at = draw.randrange(len(other) + 1), draw.randrange(len(held) + 1)
     part = other[start : start + draw.choice((1, 4, 40, 400))]
     return held[:at] + part + held[at + draw.choice((0, len(part))) :]
 

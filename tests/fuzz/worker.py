@@ -46,6 +46,8 @@ def main(root: Path, seed: int, share: float, memory: int) -> None:
         faulthandler.dump_traceback_later(LIMIT - 2, exit=False)
         try:
             outcome = targets.run_case(kind, int(number), seed, folder, shared, share)
+        except MemoryError:  # in the window and the jobs, run_guarded makes a sentence of it
+            outcome = targets.Outcome("out of memory")
         except BaseException as error:
             if isinstance(error, (KeyboardInterrupt, SystemExit)):
                 raise

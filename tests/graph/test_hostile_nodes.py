@@ -177,3 +177,25 @@ def test_zero_points_that_do_not_belong_to_their_scales(tmp_path: Path) -> None:
     file = read_model(saved(build(nodes, [port("x", "N", 8)], [port("y", "N", 5)], weights), tmp_path))
     record = inspection(Graph(file, prepare(file.model)[0]), ())
     assert record["quantized"] == []
+
+
+def test_values_in_the_field_of_another_type(tmp_path: Path) -> None:
+    model = plain()
+    model.graph.initializer.append(TensorProto(name="t", data_type=18, dims=[2], int64_data=[1, 2]))
+    assert "declares 2 values and holds 0" in refused(model, tmp_path)
+
+
+def test_weights_turned_by_an_order_that_is_none(tmp_path: Path) -> None:
+    nodes = [
+        node("Transpose", ["w"], ["t"], perm=[7]),
+        node("MatMul", ["x", "t"], ["y"], name="product"),
+    ]
+    weights = {"w": normal(1, 5, 4)}
+    file = read_model(saved(build(nodes, [port("x", "N", 4)], [port("y", "N", 5)], weights), tmp_path))
+    assert [x.name for x in Graph(file, prepare(file.model)[0]).layers] == ["product"]
+
+
+def test_raw_bytes_that_are_none_beside_other_values(tmp_path: Path) -> None:
+    model = plain()
+    model.graph.initializer.append(TensorProto(name="t", data_type=1, float_data=[1.0], raw_data=b""))
+    assert "declares 4 bytes and holds 0" in refused(model, tmp_path)
