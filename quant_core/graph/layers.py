@@ -85,6 +85,8 @@ def weight_chain(value: ir.Value | None) -> tuple[ir.Value | None, list[ir.Node]
         node = value.producer()
         if node is None or node.op_type not in _PASS_THROUGH or node.domain not in ("", "ai.onnx"):
             return None, []
+        if not node.inputs:
+            return None, []
         chain.insert(0, node)
         value = node.inputs[0]
     return value, chain

@@ -39,13 +39,13 @@ def raise_opset(model: ir.Model, opset: int) -> ir.Model:
     proto = ir.to_proto(skeleton)
     try:
         converted = version_converter.convert_version(proto, opset)
+        known = [o for o in converted.opset_import if o.domain in ("", "ai.onnx")]
+        converted.ir_version = max(proto.ir_version, onnx.helper.find_min_ir_version_for(known))
     except Exception as error:  # the converter raises RuntimeError and others from C++
         raise ModelError(
             f"the graph cannot be raised from opset {opset_of(model)} to {opset}, which this format needs",
             "choose a format of 8 bits, or convert the model first",
         ) from error
-    known = [o for o in converted.opset_import if o.domain in ("", "ai.onnx")]
-    converted.ir_version = max(proto.ir_version, onnx.helper.find_min_ir_version_for(known))
     result = ir.from_proto(converted)
     for value in [v for v in result.graph.inputs if v.name in large]:
         result.graph.inputs.remove(value)

@@ -124,7 +124,7 @@ def _behind_views(value: ir.Value | None) -> tuple[ir.Node | None, bool]:
     """The node behind Transpose and Identity, and whether the tensor is turned in between."""
     turned = False
     node = value.producer() if value is not None else None
-    while node is not None and node.op_type in ("Transpose", "Identity"):
+    while node is not None and node.op_type in ("Transpose", "Identity") and node.inputs:
         turned ^= node.op_type == "Transpose"
         node = node.inputs[0].producer() if node.inputs[0] is not None else None
     return node, turned

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,12 @@ def _record(layer: QuantizedLayer, exact: NDArray[np.float32] | None) -> dict[st
     record["activation_format"] = None if entering is None else entering.format
     record["activation_scale"] = None if entering is None else entering.scale
     record["activation_zero_point"] = None if entering is None else entering.zero_point
-    return record | _ours(layer, exact)
+    return {key: _finite(value) for key, value in (record | _ours(layer, exact)).items()}
+
+
+def _finite(value: Any) -> Any:
+    """`value`, None for a float that JSON does not have."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _ours(layer: QuantizedLayer, exact: NDArray[np.float32] | None) -> dict[str, Any]:

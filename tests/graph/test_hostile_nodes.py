@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -199,3 +201,31 @@ def test_raw_bytes_that_are_none_beside_other_values(tmp_path: Path) -> None:
     model = plain()
     model.graph.initializer.append(TensorProto(name="t", data_type=1, float_data=[1.0], raw_data=b""))
     assert "declares 4 bytes and holds 0" in refused(model, tmp_path)
+
+
+def test_a_transpose_of_nothing(tmp_path: Path) -> None:
+    nodes = [node("Transpose", [], ["t"]), node("MatMul", ["x", "t"], ["y"], name="product")]
+    model = build(nodes, [port("x", "N", 4)], [port("y", "N", 5)], {})
+    file = read_model(saved(model, tmp_path))
+    record = inspection(Graph(file, prepare(file.model)[0]), ())
+    assert [x["reason"] is None for x in record["layers"]] == [False]
+
+
+def test_an_opset_twice_of_which_one_is_not_known(tmp_path: Path) -> None:
+    model = plain()
+    model.opset_import.add(domain="ai.onnx", version=99)
+    file = read_model(saved(model, tmp_path))
+    with contextlib.suppress(ModelError):
+        Graph(file, prepare(file.model)[0]).at_opset(21)
+
+
+def test_a_scale_that_is_no_number_is_none_in_the_record(tmp_path: Path) -> None:
+    weights = {"w": np.ones((8, 5), np.int8), "s": np.full(5, np.nan, np.float32)}
+    nodes = [
+        node("DequantizeLinear", ["w", "s"], ["f"], axis=1),
+        node("MatMul", ["x", "f"], ["y"], name="product"),
+    ]
+    file = read_model(saved(build(nodes, [port("x", "N", 8)], [port("y", "N", 5)], weights), tmp_path))
+    (record,) = inspection(Graph(file, prepare(file.model)[0]), ())["quantized"]
+    assert record["scale_low"] is None
+    json.dumps(record, allow_nan=False)
