@@ -150,7 +150,7 @@ def _numbers(state: State, study: Study, job: Job) -> None:
         }
         for run in runs
     ]
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows).dropna(axis="columns", how="all")
     number = st.column_config.NumberColumn
     st.dataframe(
         table,

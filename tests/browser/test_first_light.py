@@ -235,6 +235,7 @@ def test_a_model_of_your_own_opens_by_path(visit: Visit, settle: Settle, repo: P
     page.get_by_role("tab", name="Path on this machine").click()
     page.get_by_label("Model", exact=True).fill(str(folder / "model.onnx"))
     page.get_by_label("Data", exact=True).fill(str(folder / "data.npz"))
+    page.get_by_text("Calibration and number of samples").locator("visible=true").click()
     page.get_by_label("Calibration", exact=True).fill(str(folder / "calibration.npz"))
     page.get_by_test_id("stFormSubmitButton").get_by_role("button", name="Open", exact=True).click()
     expect(page.locator('[data-chip="model"]')).to_contain_text("keywords", timeout=MEASURED_WITHIN)

@@ -44,6 +44,7 @@ def open_paths(page: Page, settle: Settle, source: Source) -> None:
     if source.preprocess:
         page.get_by_role("combobox", name="Preprocessing of images").click()
         page.get_by_role("option", name=source.preprocess).first.click()
+    page.get_by_text("Calibration and number of samples").locator("visible=true").click()
     page.get_by_label("Calibration", exact=True).fill(source.calibration or "")
     page.get_by_label("Samples to evaluate").last.fill(str(source.samples))
     page.get_by_test_id("stFormSubmitButton").get_by_role("button", name="Open", exact=True).click()
@@ -185,6 +186,7 @@ def evaluate(repo: Path, source: Source, plan: Path) -> dict:
     return json.loads(subprocess.run(command, cwd=repo, capture_output=True, check=True, timeout=600).stdout)
 
 
+@pytest.mark.slow
 def test_a_visit_to_the_bundled_sample(visit: Visit, settle: Settle, repo: Path, tmp_path: Path) -> None:
     page = visit("/sensitivity", still=False)
     page.get_by_role("button", name="Cancel").first.click()  # a sample is swept without being asked
