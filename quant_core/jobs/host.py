@@ -15,9 +15,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-import dask
 import psutil
-from distributed import Nanny, Scheduler, Security
 
 from quant_core.store import home
 
@@ -56,12 +54,16 @@ def run(code: str, memory: int | None = None) -> None:
     """Be the host until the last user is gone. `code` says which version of the code the workers run,
     `memory` is the limit of one worker in bytes.
     """
+    import dask  # only the process of the host needs it
+
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     with dask.config.set(_CONFIG):
         asyncio.run(_serve(code, memory or memory_limit()))
 
 
 async def _serve(code: str, memory: int) -> None:
+    from distributed import Nanny, Scheduler, Security
+
     security = Security.temporary()
     space = home() / "jobs" / "space"
     async with Scheduler(

@@ -11,14 +11,15 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
-
-from distributed import Future, KilledWorker
+from typing import TYPE_CHECKING, Any
 
 from quant_core.errors import QuantscopeError
 from quant_core.jobs.board import FAILED, WAITING, Board, Job, job_id
 from quant_core.jobs.link import Link
 from quant_core.jobs.worker import Task
+
+if TYPE_CHECKING:
+    from distributed import Future
 
 _EVERY = 0.3  # seconds between two looks at the jobs
 _STALE = 4.0  # seconds after which a job that nobody looks after is taken over
@@ -169,6 +170,8 @@ class Line:
             future.release()
 
     def _why(self, error: BaseException | None) -> str:
+        from distributed import KilledWorker
+
         if isinstance(error, KilledWorker):
             limit = self._link.memory
             allowed = "" if limit is None else f" of {limit / (1 << 30):.1f} GiB"

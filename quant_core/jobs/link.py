@@ -11,16 +11,18 @@ import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
-from distributed import Client, Future, Security
 from filelock import FileLock
 
 from quant_core.errors import QuantscopeError
 from quant_core.jobs.host import LONG, SHORT, card
 from quant_core.jobs.worker import Task, perform
 from quant_core.store import home
+
+if TYPE_CHECKING:
+    from distributed import Client, Future, Security
 
 _ROOT = Path(__file__).resolve().parents[2]
 _STARTS_WITHIN = 90.0
@@ -62,6 +64,8 @@ class Link:
         if self.up:
             return
         self.close()
+        from distributed import Security  # slow to import: only who has work for the workers waits for it
+
         address = os.environ.get(CLUSTER)
         try:
             if address:
@@ -135,6 +139,8 @@ class Link:
 
 
 def _client(address: str, security: Security | None) -> Client:
+    from distributed import Client
+
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     return Client(
         address, security=security, timeout=_ANSWERS_WITHIN, set_as_default=False, name="quantscope"

@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from distributed import get_worker
-
 from quant_core.errors import QuantscopeError
 from quant_core.jobs.board import DONE, FAILED, Board
 
@@ -87,6 +85,8 @@ def perform(task: Task, spec: dict[str, Any], job: str, attempt: str) -> None:
 
 def _address() -> str:
     """The address of this worker and its process id; empty outside of a worker."""
+    from distributed import get_worker  # slow to import; a job done at once needs none
+
     try:
         return f"{get_worker().address} {os.getpid()}"
     except ValueError:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import Bounds, LinearConstraint, milp
 
 from quant_core.errors import SearchError
 
@@ -21,6 +20,8 @@ def choose_under_budget(damage: Matrix, cost: Matrix, budget: float) -> NDArray[
     has one that is. SearchError says the least cost that can be had where the budget is below it. Source: the
     multiple-choice knapsack problem; Chen et al. 2021, "Towards Mixed-Precision Quantization of Neural
     Networks via Constrained Optimization", equation 5."""
+    from scipy.optimize import Bounds, LinearConstraint, milp  # slow to import, and only searches need it
+
     rows, columns = damage.shape
     allowed = np.isfinite(damage)
     least = float(np.where(allowed, cost, np.inf).min(axis=1).sum())

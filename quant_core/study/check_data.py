@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from quant_core.data import PRESETS, Batch, Dataset, ImageDataset, Preprocess, draw, get_preprocess, open_data
 from quant_core.data import sized as with_sizes
@@ -180,6 +179,8 @@ def _first_of_the_best(found: list[DataFit]) -> DataFit:
 
 
 def _clear_by_labels(chosen: _Tried, other: _Tried) -> bool:
+    from scipy.stats import binomtest  # slow to import, and only this check needs it
+
     won, lost = _won_and_lost(chosen, other)
     return won > lost and bool(binomtest(won, won + lost).proportion_ci(CONFIDENCE, "exact").low > 0.5)
 

@@ -11,7 +11,15 @@ from streamlit.testing.v1 import AppTest
 
 from pages.parts.state import State
 from quant_core.errors import ModelError
-from quant_core.study import HubModel, Source, keep_upload, load_session, new_session_id, work
+from quant_core.study import (
+    HubModel,
+    Source,
+    keep_upload,
+    load_session,
+    new_session_id,
+    open_guarded,
+    work,
+)
 
 Run = Callable[..., AppTest]
 Start = Callable[[], AppTest]
@@ -41,15 +49,38 @@ def source_of(test: AppTest) -> Source:
     return test.session_state["quantscope"].source
 
 
+def bundled(repo: Path, name: str) -> Path:
+    return repo / "assets" / "samples" / name / "model.onnx"
+
+
+@pytest.fixture(scope="module")
+def opened(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which the models of this file were opened once."""
+    folder = tmp_path_factory.mktemp("opened")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QUANTSCOPE_HOME", str(folder))
+        for name in ("digits-mobile", "digits-cnn"):
+            open_guarded(Source(str(bundled(repo, name)), None))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def home(opened: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that home for each test."""
+    folder = shutil.copytree(opened, tmp_path / "home")
+    monkeypatch.setenv("QUANTSCOPE_HOME", str(folder))
+    return folder
+
+
 @pytest.fixture
 def model(repo: Path) -> Path:
-    return repo / "assets" / "samples" / "digits-cnn" / "model.onnx"
+    return bundled(repo, "digits-cnn")
 
 
 @pytest.fixture
 def start(run: Run, repo: Path) -> Callable[[], AppTest]:
     """Start with a model that measures nothing by itself."""
-    first = Source(str(repo / "assets" / "samples" / "digits-mobile" / "model.onnx"), None)
+    first = Source(str(bundled(repo, "digits-mobile")), None)
 
     def go() -> AppTest:
         state = State(new_session_id(), first)
