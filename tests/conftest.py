@@ -17,6 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
+
+from quant_core.plan import PRESETS, preset_plan
+from quant_core.study import DEFAULT, Study, desk_cells
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -99,9 +103,31 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def server(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the running app, `http://127.0.0.1:PORT`. One a session, with a home of its own."""
-    with serving(tmp_path_factory.mktemp("server")) as running:
+def visited(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A home in which the default sample's presets and sensitivity were measured, as Start asks for it. Made
+    once for all processes that test; copy it to use it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "visited"
+    with FileLock(folder.with_suffix(".lock")), pytest.MonkeyPatch.context() as patch:
+        if (folder / "complete").exists():
+            return folder
+        patch.setenv(HOME, str(folder))
+        study = Study.open(f"sample:{DEFAULT}", f"sample:{DEFAULT}")
+        for name in PRESETS:
+            study.evaluate(preset_plan(study.graph, name))
+        for part in ("weights", "activations"):
+            list(study.sweep(desk_cells(study, part)))
+        (folder / "complete").touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(chromium: str, visited: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the running app, `http://127.0.0.1:PORT`. One a session, with a home of its own in which
+    the default sample is known."""
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copytree(visited, folder / "home")
+    with serving(folder) as running:
         yield running.url
 
 

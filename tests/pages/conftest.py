@@ -31,6 +31,19 @@ class AtOnce(Line):
             perform(self._tasks[found.kind], found.spec, job, attempt)
 
 
+@pytest.fixture(scope="module")
+def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of all tests of a file: what one has opened and measured is known to the next."""
+    return tmp_path_factory.mktemp("shared")
+
+
+@pytest.fixture(autouse=True)
+def home(shared_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """That home, for each test."""
+    monkeypatch.setenv("QUANTSCOPE_HOME", str(shared_home))
+    return shared_home
+
+
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     st.cache_resource.clear()  # studies of other tests keep their measurements elsewhere

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -18,8 +19,15 @@ SAMPLE = "sample:digits-mobile"
 Run = Callable[..., AppTest]
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home for each test: the page lists every plan that was measured."""
+    monkeypatch.setenv("QUANTSCOPE_HOME", str(tmp_path))
+    return tmp_path
+
+
 @pytest.fixture
-def study() -> Study:
+def study(home: Path) -> Study:
     return Study.open(SAMPLE, SAMPLE)
 
 

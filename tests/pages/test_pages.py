@@ -9,28 +9,14 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from quant_core.plan import PRESETS, preset_plan
-from quant_core.study import DEFAULT, Study, desk_cells, load_session
+from quant_core.plan import preset_plan
+from quant_core.study import Study, load_session
 from tests.conftest import HOME
 
 ROUTER = "pages/parts/router.py"
 WEIGHTS = "pages/explore/weights.py"
 
 Run = Callable[..., AppTest]
-
-
-@pytest.fixture(scope="module")
-def visited(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which the default sample's presets and sensitivity were measured, as Start asks for it."""
-    folder = tmp_path_factory.mktemp("visited")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(HOME, str(folder))
-        study = Study.open(f"sample:{DEFAULT}", f"sample:{DEFAULT}")
-        for name in PRESETS:
-            study.evaluate(preset_plan(study.graph, name))
-        for part in ("weights", "activations"):
-            list(study.sweep(desk_cells(study, part)))
-    return folder
 
 
 @pytest.fixture

@@ -28,18 +28,6 @@ EVERY = [
 ]
 
 
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One home for all tests of this file: a model is prepared and proven once."""
-    return tmp_path_factory.mktemp("opened")
-
-
-@pytest.fixture(autouse=True)
-def home(opened: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("QUANTSCOPE_HOME", str(opened))
-    return opened
-
-
 def kept(source: Source, preset: str | None = None) -> str:
     """The id of a session on `source`, with a preset as its plan."""
     state = State(new_session_id(), source)
