@@ -227,10 +227,9 @@ def _sweep(options: argparse.Namespace) -> Record:
     study = _study(options)
     keys = study.cells(formats, parts)
     progress = Progress("cells")
-    cells = {}
-    for cell in study.sweep(keys, options.execution):
-        cells[cell.key] = cell
-        progress(len(cells), len(keys))
+    for done, _ in enumerate(study.sweep(keys, options.execution), start=1):
+        progress(done, len(keys))
+    cells = {cell.key: cell for cell in study.sized(keys, options.execution)}
     baseline = study.baseline(options.execution)
     record = {
         "layers": [layer.name for layer in study.graph.quantizable],

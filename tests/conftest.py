@@ -117,6 +117,7 @@ def visited(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
             study.evaluate(preset_plan(study.graph, name))
         for part in ("weights", "activations"):
             list(study.sweep(desk_cells(study, part)))
+            list(study.sized(desk_cells(study, part)))
         (folder / "complete").touch()
     return folder
 

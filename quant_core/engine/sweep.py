@@ -9,17 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
-from quant_core.data import Batch, Dataset, Labels, Outputs, Quality, QualityMeter, Task
+import onnxruntime as ort
+
+from quant_core.data import Batch, Dataset, Labels, Quality, QualityMeter
 from quant_core.engine.evaluate import Reference
 from quant_core.engine.run import Pulse, cut_off, fill_up, fixed_batch, run
 from quant_core.engine.session import make_session
+from quant_core.engine.variants import Variants
 from quant_core.errors import QuantscopeError
 from quant_core.graph import Graph, Segment, cut_segments, inputs_of, stretch, suffix
 from quant_core.lower import FindRange, WeightCache, lower, to_bytes
 from quant_core.plan import Plan, Precision, cell_precision
 
 LIMIT = 512 << 20
+SEGMENTS = 24
 
 
 @dataclass(frozen=True)
@@ -36,11 +41,13 @@ Failed = Callable[[CellKey, QuantscopeError], None]
 
 @dataclass(frozen=True)
 class Cell:
-    """A measured cell; `bytes` is the size of the file in which only this layer is quantized."""
+    """A measured cell; `bytes` is the size of the file in which only this layer is quantized, None where it
+    is not known yet.
+    """
 
     key: CellKey
     quality: Quality
-    bytes: int
+    bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -81,38 +88,38 @@ def sweep(
     measured is told to `failed`, and the others go on; without it the error is raised."""
     graph = cache.graph
     plans = {key: plan for key in cells if (plan := cell_plan(graph, key)) is not None}
-    fixed = fixed_batch(inputs_of(graph.model))
-    segments = cut_segments(graph, 1) if execution == "shipped" else cut_segments(graph)
+    bench = _Bench(data, reference, size, fixed_batch(inputs_of(graph.model)), pulse)
+    segments = cut_segments(graph, 1 if execution == "shipped" else SEGMENTS)
     place = {name: i for i, segment in enumerate(segments) for name in segment.layers}
     first = {key: min(place[name] for name in plan.layers) for key, plan in plans.items()}
-    truths = _truths(data, size, reference.task)
+    order = {layer.name: number for number, layer in enumerate(graph.layers)}
     entry: _Entry | None = None
     for number, segment in enumerate(segments[: max(first.values(), default=-1) + 1]):
         wanted = [key for key in plans if first[key] == number]
-        if (
-            number
-        ):  # also where nothing is wanted: a cell gives the same number, whichever cells are asked with it
+        if number:  # also where nothing is wanted: a cell gives the same number, whichever are asked with it
             entry = _advance(graph, data, size, entry, segment, pulse)
         if not wanted:
             continue
-        part = graph if entry is None else suffix(graph, entry.names)
-        part_cache = WeightCache(part, cache.kept)
-        for key in wanted:
+        variants = Variants(graph if entry is None else suffix(graph, entry.names), cache, find_range)
+        for key in sorted(wanted, key=lambda key: (order[key.layer], _kind(plans[key]))):
             pulse()
             try:
-                model = to_bytes(lower(part_cache, plans[key], find_range))
-                source = data if entry is None else entry.feeds
-                expected = reference.outputs(data, execution, size)
-                quality = _measure(
-                    model, source, expected, truths(), execution, size, fixed, reference.task, pulse
-                )
-                whole = model if part is graph else to_bytes(lower(cache, plans[key], find_range))
+                if execution == "shipped":
+                    model, extra = to_bytes(lower(cache, plans[key], find_range)), Batch()
+                    session = make_session(model, execution)
+                else:
+                    session, extra = variants.session(key.layer, plans[key])
+                feeds = None if entry is None else entry.feeds
+                yield Cell(key, bench.measure(session, extra, feeds, execution))
             except QuantscopeError as error:
                 if failed is None:
                     raise
                 failed(key, error)
-                continue
-            yield Cell(key, quality, len(whole))
+
+
+def _kind(plan: Plan) -> str:
+    """How a plan quantizes activations: those alike stand together, since they share a session."""
+    return str([str(p.activations) for p in plan.quantized.values()])
 
 
 def _advance(
@@ -137,14 +144,6 @@ def _advance(
     return _Entry(segment.entry, feeds)
 
 
-def _truths(data: Dataset, size: int, task: Task) -> Callable[[], Iterable[tuple[Batch, Labels | None]]]:
-    """What is known of each batch: its labels, and what was fed where a reconstruction is compared to it."""
-    if task.input is not None:
-        return lambda: data.batches(size)
-    kept: list[tuple[Batch, Labels | None]] = [({}, labels) for _, labels in data.batches(size)]
-    return lambda: kept
-
-
 def _batches(source: Dataset | list[Batch], size: int) -> Iterator[Batch]:
     if isinstance(source, Dataset):
         for feeds, _ in source.batches(size):
@@ -153,21 +152,37 @@ def _batches(source: Dataset | list[Batch], size: int) -> Iterator[Batch]:
         yield from source
 
 
-def _measure(
-    model: bytes,
-    source: Dataset | list[Batch],
-    expected: Iterable[Outputs],
-    truths: Iterable[tuple[Batch, Labels | None]],
-    execution: str,
-    size: int,
-    fixed: int | None,
-    task: Task,
-    pulse: Pulse,
-) -> Quality:
-    session = make_session(model, execution)
-    meter = QualityMeter(task)
-    for feeds, reference, (given, label) in zip(_batches(source, size), expected, truths, strict=True):
-        pulse()
-        outputs = run(session, fill_up(feeds, fixed))
-        meter.add(cut_off(outputs, len(reference[0]), fixed), reference, label, given)
-    return meter.result()
+class _Bench:
+    """What every cell is measured on."""
+
+    def __init__(
+        self, data: Dataset, reference: Reference, size: int, fixed: int | None, pulse: Pulse
+    ) -> None:
+        self._data, self._reference, self._size, self._fixed = data, reference, size, fixed
+        self._pulse = pulse
+
+    @cached_property
+    def _kept(self) -> list[tuple[Batch, Labels | None]]:
+        return [({}, labels) for _, labels in self._data.batches(self._size)]
+
+    def _truths(self) -> Iterable[tuple[Batch, Labels | None]]:
+        """What is known of each batch: its labels, and what was fed where a reconstruction is compared to
+        it.
+        """
+        reads_input = self._reference.task.input is not None
+        return self._data.batches(self._size) if reads_input else self._kept
+
+    def measure(
+        self, session: ort.InferenceSession, extra: Batch, feeds: list[Batch] | None, execution: str
+    ) -> Quality:
+        """The quality of what `session` makes of `feeds`, None for the data itself, and of `extra` beside
+        them.
+        """
+        meter = QualityMeter(self._reference.task)
+        source = _batches(self._data if feeds is None else feeds, self._size)
+        expected = self._reference.outputs(self._data, execution, self._size)
+        for given, wanted, (fed, labels) in zip(source, expected, self._truths(), strict=True):
+            self._pulse()
+            outputs = run(session, {**fill_up(given, self._fixed), **extra})
+            meter.add(cut_off(outputs, len(wanted[0]), self._fixed), wanted, labels, fed)
+        return meter.result()

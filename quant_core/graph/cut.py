@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
+import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from quant_core.graph.graph import Graph
+from quant_core.graph.layers import Layer
 from quant_core.graph.nodes import layers_by_node, reads_of
 
+SEGMENTS = 9  # whole-model cost of the chain 1.0 to 1.2 passes at 9 segments, 3.5 at 33 (ONNX Runtime 1.31)
 MOST_ALIVE = 8
-EVEN = 1.8  # largest segment, in shares of an even one, that ends the search for more places to cut
-SEGMENTS = 9  # whole-model cost of the chain 1.2 to 1.5 passes at 9 segments, 3.5 at 33 (ONNX Runtime 1.31)
+_CUT, _ALIVE = 0.02, 0.01  # what a cut costs, and each tensor that crosses it, in passes of the whole graph
 
 
 @dataclass(frozen=True)
@@ -25,20 +28,19 @@ class Segment:
 
 
 def cut_segments(graph: Graph, most: int = SEGMENTS) -> tuple[Segment, ...]:
-    """Up to `most` segments of about equal multiply-accumulates, in order of execution."""
+    """Up to `most` segments in order of execution, cut so that least is run in vain when one layer changes
+    and all that follows its segment's entry is run.
+    """
     nodes = list(graph.model.graph)
     alive = _alive_after(graph.model, nodes)
-    work, total = [], 0.0
-    held = layers_by_node(graph)
-    for node in nodes:
-        total += sum(float(layer.macs or layer.parameters) + 1.0 for layer in held.get(node.name or "", ()))
-        work.append(total)
-    chosen = _choose(alive, work, most)
+    of_node = layers_by_node(graph)
+    held = [of_node.get(node.name or "", ()) for node in nodes]
+    chosen = _choose(alive, held, most)
     inputs = tuple(v.name or "" for v in graph.model.graph.inputs)
     starts = [(0, inputs), *((i + 1, alive[i]) for i in chosen)]
     segments: list[Segment] = []
     for (start, entry), end in zip(starts, [s for s, _ in starts[1:]] + [len(nodes)], strict=True):
-        inside = tuple(layer.name for n in nodes[start:end] for layer in held.get(n.name or "", ()))
+        inside = tuple(layer.name for layers in held[start:end] for layer in layers)
         if inside or not segments:
             segments.append(Segment(entry, inside))
     return tuple(segments)
@@ -55,12 +57,14 @@ def stretch(graph: Graph, entry: tuple[str, ...], leave: tuple[str, ...]) -> Gra
 
 
 def _between(graph: Graph, entry: tuple[str, ...], leave: tuple[str, ...]) -> Graph:
-    model = graph.model.clone()
-    part = ir.convenience.extract(model.graph, inputs=list(entry), outputs=list(leave))
-    part.opset_imports.update(model.graph.opset_imports)
-    for value in (*part.inputs, *part.outputs):
-        value.type = value.type or ir.TensorType(ir.DataType.FLOAT)
-    return Graph(graph.file, ir.Model(part, ir_version=model.ir_version), lambda: graph.refused)
+    def cut(model: ir.Model) -> ir.Model:
+        part = ir.convenience.extract(model.graph, inputs=list(entry), outputs=list(leave))  # a copy
+        part.opset_imports.update(model.graph.opset_imports)
+        for value in (*part.inputs, *part.outputs):
+            value.type = value.type or ir.TensorType(ir.DataType.FLOAT)
+        return ir.Model(part, ir_version=model.ir_version)
+
+    return Graph(graph.file, cut(graph.model), lambda: graph.refused, graph, cut)
 
 
 def _alive_after(model: ir.Model, nodes: list[ir.Node]) -> list[tuple[str, ...]]:
@@ -82,21 +86,51 @@ def _alive_after(model: ir.Model, nodes: list[ir.Node]) -> list[tuple[str, ...]]
     return found
 
 
-def _choose(alive: list[tuple[str, ...]], work: list[float], most: int) -> list[int]:
-    """Positions to cut after, evenly by work: fewest tensors alive that keep the largest small."""
-    best: tuple[float, list[int]] = (2.0, [])
-    for count in range(1, MOST_ALIVE + 1):
-        places = [
-            i for i, names in enumerate(alive[:-1]) if 0 < len(names) <= count and 0 < work[i] < work[-1]
-        ]
-        if not places:
+def _choose(alive: list[tuple[str, ...]], held: Sequence[Sequence[Layer]], most: int) -> list[int]:
+    """Positions to cut after, at most `most` - 1.
+
+    A change of a layer runs everything from the entry of its segment. What of that lies before the layer is
+    run in vain; the sum over the layers, in shares of the graph's work, and the price of the cuts is made
+    least by dynamic programming over the places between layers (a shortest path of at most `most` steps)."""
+    places, before, count = [-1], [0.0], 0
+    starts: list[float] = []  # work done where each layer begins
+    total = 0.0
+    last = max((i for i, layers in enumerate(held) if layers), default=-1)
+    layers_before = [0]
+    for position, layers in enumerate(held[: last + 1]):
+        for layer in layers:
+            starts.append(total)
+            total += float(layer.macs or layer.parameters) + 1.0
+        count += len(layers)
+        if position == last or not 0 < len(alive[position]) <= MOST_ALIVE or not count:
             continue
-        targets = [work[-1] * step / most for step in range(1, most)]
-        chosen = sorted({min((abs(work[i] - target), i) for i in places)[1] for target in targets})
-        ends = [0.0, *(work[i] for i in chosen), work[-1]]
-        largest = max(b - a for a, b in pairwise(ends)) / work[-1]
-        if largest < best[0]:
-            best = (largest, chosen)
-        if largest <= EVEN / most:
-            break
-    return best[1]
+        if count == layers_before[-1]:  # the same layers on both sides as at the place before: the better one
+            if len(alive[position]) > len(alive[places[-1]]):
+                continue
+            places[-1] = position
+        else:
+            places.append(position)
+            before.append(total)
+            layers_before.append(count)
+    if len(places) == 1 or most < 2:
+        return []
+    sums = np.concatenate([[0.0], np.cumsum(starts)]) / total
+    work, number = np.array(before) / total, np.array([*layers_before, len(starts)])
+    # waste[p, q]: of the layers between the places p and q, entered at p.
+    waste = sums[number][None, :] - sums[number[:-1]][:, None]
+    waste -= (number[None, :] - number[:-1][:, None]) * work[:, None]
+    waste[np.tri(*waste.shape).astype(bool)] = np.inf
+    price = np.array([0.0, *(_CUT + _ALIVE * len(alive[i]) for i in places[1:])])
+    waste += price[:, None]
+    best, steps = waste[0], list[NDArray[np.int64]]()
+    kept = [float(best[-1])]
+    for _ in range(min(most, len(places)) - 1):
+        through = best[:-1, None] + waste
+        steps.append(through.argmin(axis=0))
+        best = through.min(axis=0)
+        kept.append(float(best[-1]))
+    chosen, at = [], len(places)
+    for step in reversed(steps[: int(np.argmin(kept))]):
+        at = int(step[at])
+        chosen.append(places[at])
+    return chosen[::-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from functools import cached_property
 
 import numpy as np
@@ -12,19 +13,28 @@ from numpy.typing import NDArray
 from quant_core.errors import PlanError
 from quant_core.graph.file import ModelFile
 from quant_core.graph.layers import Layer, find_layers
+from quant_core.graph.operators import every_node
 from quant_core.graph.opset import opset_of, raise_opset
 
 
 class Graph:
     """A model whose layers are known. `file` is the user's, `model` the graph that lowering starts from.
-    `refuse` gives the savings that must not be applied to it; it is asked once, when one is about to be."""
+    `refuse` gives the savings that must not be applied to it; it is asked once, when one is about to be.
+    `whole` is the graph that this one was cut from, by `cut`: what is known of that need not be found anew.
+    """
 
     def __init__(
-        self, file: ModelFile, model: ir.Model, refuse: Callable[[], Collection[str]] = frozenset
+        self,
+        file: ModelFile,
+        model: ir.Model,
+        refuse: Callable[[], Collection[str]] = frozenset,
+        whole: Graph | None = None,
+        cut: Callable[[ir.Model], ir.Model] | None = None,
     ) -> None:
         self.file = file
         self.model = model
         self.refuse = refuse
+        self._whole, self._cut = whole, cut
         self._raised: dict[int, ir.Model] = {}
 
     @cached_property
@@ -35,7 +45,10 @@ class Graph:
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """All layers in the order of execution, also those that cannot be quantized."""
-        return find_layers(self.model)
+        if self._whole is None:
+            return find_layers(self.model)
+        here = {node.name for node, _ in every_node(self.model.graph)}
+        return tuple(layer for layer in self._whole.layers if layer.node in here)
 
     @cached_property
     def quantizable(self) -> tuple[Layer, ...]:
@@ -65,7 +78,17 @@ class Graph:
 
     def at_opset(self, opset: int) -> ir.Model:
         """A copy of the model at `opset` or above, free to be changed. The conversion is done once."""
-        target = max(opset, opset_of(self.model))
-        if target not in self._raised:
-            self._raised[target] = raise_opset(self.model, target)
-        return self._raised[target].clone()
+        return self._at(max(opset, opset_of(self.model))).clone()
+
+    def _at(self, opset: int) -> ir.Model:
+        if opset == opset_of(self.model):
+            return self.model
+        if opset not in self._raised:
+            self._raised[opset] = self._raise(opset)
+        return self._raised[opset]
+
+    def _raise(self, opset: int) -> ir.Model:
+        if self._whole is not None and self._cut is not None:
+            with suppress(ValueError):  # where the converter made other tensors of those at the cut
+                return self._cut(self._whole._at(opset))
+        return raise_opset(self.model, opset)

@@ -67,6 +67,20 @@ def lower(
     `find_range` gives the calibrated range of a tensor; `corrections` are `[output channels]` to add to the
     bias of a layer; `decoder` says how weight-only layers are decoded, see `_decoder_of`. PlanError where a
     layer cannot take its precision."""
+    model = apply_plan(cache, plan, find_range, corrections, decoder)
+    make_lean(model, (layer.node for layer in cache.graph.layers), cache.graph.refused)
+    _embed(model)
+    return model
+
+
+def apply_plan(
+    cache: WeightCache,
+    plan: Plan,
+    find_range: FindRange,
+    corrections: Corrections | None = None,
+    decoder: str = "cast",
+) -> ir.Model:
+    """As `lower`, without what only makes the file smaller."""
     graph = cache.graph
     check_plan(graph, plan)
     model = graph.at_opset(_opset(graph, plan, decoder))
@@ -91,8 +105,6 @@ def lower(
             add_to_bias(builder, node, layer, corrections[name])
         if precision.activations is not None:
             _quantize_input(builder, node, layer, precision, entered, find_range)
-    make_lean(model, (layer.node for layer in graph.layers), graph.refused)
-    _embed(model)
     return model
 
 

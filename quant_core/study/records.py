@@ -86,7 +86,8 @@ def cell_record(cell: Cell) -> dict[str, Any]:
 
 def cell_of(key: CellKey, record: dict[str, Any]) -> Cell:
     """A cell from the store."""
-    return Cell(key, Quality.from_record(record), int(record["bytes"]))
+    size = record["bytes"]
+    return Cell(key, Quality.from_record(record), None if size is None else int(size))
 
 
 def cell_json(cell: Cell) -> dict[str, Any]:

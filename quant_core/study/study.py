@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -295,7 +295,7 @@ class Study:
         data = data or self.data
         found = self._found.setdefault((execution, data.key), {})
         names = self._names.setdefault((execution, data.key), {})
-        asked = [key for key in keys if key not in found]
+        asked = [key for key in keys if key not in found or found[key].bytes is None]
         for key in asked:
             if key not in names:
                 names[key] = measurement_key(self.keys.cell(key, execution, data))
@@ -311,8 +311,8 @@ class Study:
         pulse: Pulse = lambda: None,
         failed: Failed | None = None,
     ) -> Iterator[Cell]:
-        """The cells of `keys`: first those known, then the others as they are measured and kept. See
-        `engine.sweep` for `pulse` and `failed`.
+        """The cells of `keys`: first those known, then the others as they are measured and kept, without the
+        bytes of their files (see `sized`). See `engine.sweep` for `pulse` and `failed`.
         """
         data = data or self.data
         known = self.known_cells(keys, execution, data)
@@ -325,6 +325,20 @@ class Study:
         measured = sweep(self.cache, missing, data, self.reference, find, size, execution, pulse, failed)
         for cell in measured:
             self.keep_cell(cell.key, cell_record(cell), execution, data)
+            yield cell
+
+    def sized(
+        self, keys: list[CellKey], execution: str = "simulated", data: Dataset | None = None
+    ) -> Iterator[Cell]:
+        """The cells of `keys` that are known, with the bytes of their files: each size is found once and
+        kept.
+        """
+        for key, cell in self.known_cells(keys, execution, data).items():
+            if cell.bytes is None:
+                plan = cell_plan(self.graph, key)
+                assert plan is not None
+                cell = replace(cell, bytes=self.bytes_of(plan))
+                self.keep_cell(key, cell_record(cell), execution, data)
             yield cell
 
     def keep_cell(

@@ -35,7 +35,9 @@ def study(tmp_path: Path) -> Study:
 
 @pytest.fixture
 def cells(study: Study) -> dict[CellKey, Cell]:
-    return {cell.key: cell for cell in study.sweep(desk_cells(study, "weights"))}
+    keys = desk_cells(study, "weights")
+    assert len(list(study.sweep(keys))) == len(keys)
+    return {cell.key: cell for cell in study.sized(keys)}
 
 
 def names(study: Study) -> list[str]:
@@ -123,7 +125,8 @@ def test_further_columns_are_measured_like_the_usual_ones(study: Study) -> None:
     assert set(desk_formats()["weights"]) < set(formats["weights"])
     first = study.graph.quantizable[0].name
     keys = [k for k in desk_cells(study, "weights", more) if k.layer == first]
-    cells = {cell.key: cell for cell in study.sweep(keys)}
+    assert len(list(study.sweep(keys))) == len(keys)
+    cells = {cell.key: cell for cell in study.sized(keys)}
     assert {k.format for k in cells} == set(formats["weights"])
     plan, refused = choose(study, Plan(), [first], "weights", "nf4")
     assert not refused
