@@ -21,13 +21,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import pandas as pd
 
 from quant_core.engine import batch_size, evaluate
-from quant_core.formats import CODEBOOKS, FORMATS, Scheme
+from quant_core.formats import CODEBOOKS, FORMATS, Scheme, layout_of, stored_bits
 from quant_core.graph import inputs_of
 from quant_core.plan import precision_for, uniform_plan
-from quant_core.study import Source
+from quant_core.study import Source, Study
 
 RANGES = ("minmax", "percentile:99.9", "mse", "octav", "entropy")
 EXPORTED = 3  # every third
+MOST_BITS = 17  # tables that take more than fp16 does are no choice; int16 with its scales takes 16 to 17
 
 
 def schemes(names: list[str]) -> Iterator[Scheme]:
@@ -48,6 +49,13 @@ def schemes(names: list[str]) -> Iterator[Scheme]:
     yield from found
 
 
+def bits_per_weight(study: Study, scheme: Scheme) -> float:
+    """What all layers of the model take with `scheme`, scales and tables included."""
+    layers = [x for x in study.graph.quantizable if x.shape is not None]
+    bits = sum(stored_bits(layout_of(x.shape, x.axis, scheme), scheme) for x in layers)
+    return bits / sum(x.parameters for x in layers)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -59,7 +67,10 @@ def main() -> None:
     asked = parser.parse_args()
     study = Source(asked.model, asked.data, asked.calibration, asked.preprocess, asked.samples).open()
     rows = []
-    for number, scheme in enumerate(schemes(asked.formats.split(","))):
+    every = list(schemes(asked.formats.split(",")))
+    chosen = [scheme for scheme in every if bits_per_weight(study, scheme) <= MOST_BITS]
+    print(f"{len(every) - len(chosen)} of {len(every)} take more than {MOST_BITS} bits a weight: left out")
+    for number, scheme in enumerate(chosen):
         began = time.monotonic()
         plan = uniform_plan(study.graph, str(scheme), lambda layer, s=scheme: precision_for(layer, s, None))
         found = study.evaluate(plan)

@@ -2,10 +2,12 @@
 
 from quant_core.engine.batch_stats import batch_norm_distance
 from quant_core.engine.calibrate import calibrate, with_outputs
+from quant_core.engine.chain import Chain
 from quant_core.engine.compare import Comparison, compare, latency_ratio, latency_ratios
-from quant_core.engine.evaluate import Progress, Reference, evaluate
+from quant_core.engine.evaluate import Progress, Reference, evaluate, evaluate_outputs
 from quant_core.engine.integer_form import Form, Operands, integer_form, integer_model
 from quant_core.engine.integers import UINT8, IntegerCounts, Traced, trace_integers
+from quant_core.engine.memo import Memo, process_memo
 from quant_core.engine.run import (
     BATCH,
     Pulse,
@@ -28,10 +30,12 @@ __all__ = [
     "UINT8",
     "Cell",
     "CellKey",
+    "Chain",
     "Comparison",
     "Failed",
     "Form",
     "IntegerCounts",
+    "Memo",
     "Operands",
     "Progress",
     "Pulse",
@@ -45,6 +49,7 @@ __all__ = [
     "compare",
     "cut_off",
     "evaluate",
+    "evaluate_outputs",
     "fill_up",
     "fixed_batch",
     "integer_form",
@@ -52,6 +57,7 @@ __all__ = [
     "latency_ratio",
     "latency_ratios",
     "make_session",
+    "process_memo",
     "run",
     "run_all",
     "run_whole",

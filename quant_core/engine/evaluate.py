@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from quant_core.data import Dataset, Outputs, Quality, QualityMeter, Task
-from quant_core.engine.run import run_all, run_whole
+from quant_core.engine.run import run_all, run_whole, truths
 from quant_core.engine.session import make_session
 
 Progress = Callable[[int, int], None]
@@ -54,6 +54,33 @@ class Reference:
         return meter.result()
 
 
+def evaluate_outputs(
+    batches: Iterable[Outputs],
+    data: Dataset,
+    reference: Reference,
+    execution: str,
+    size: int,
+    progress: Progress | None = None,
+    early: Callable[[Quality], None] | None = None,
+) -> Quality:
+    """The quality of a model whose outputs for each batch of `size` samples are `batches`. `early` is told
+    what it is after the first batch of several.
+    """
+    meter, done = QualityMeter(reference.task), 0
+    expected = reference.outputs(data, execution, size)
+    for outputs, (fed, labels), wanted in zip(
+        batches, truths(data, size, reference.task), expected, strict=True
+    ):
+        meter.add(outputs, wanted, labels, fed)
+        done = min(done + size, len(data))
+        if progress is not None:
+            progress(done, len(data))
+        if early is not None and done < len(data):
+            early(meter.result())
+            early = None
+    return meter.result()
+
+
 def evaluate(
     model: bytes | Path,
     data: Dataset,
@@ -64,13 +91,5 @@ def evaluate(
 ) -> Quality:
     """The quality of `model` (an ONNX file's bytes or path) on `data`, `size` samples at a time."""
     session = make_session(model, execution)
-    meter = QualityMeter(reference.task)
-    done = 0
-    for (feeds, labels), expected in zip(
-        data.batches(size), reference.outputs(data, execution, size), strict=True
-    ):
-        meter.add(run_whole(session, feeds), expected, labels, feeds)
-        done += len(next(iter(feeds.values())))
-        if progress is not None:
-            progress(done, len(data))
-    return meter.result()
+    batches = (run_whole(session, feeds) for feeds, _ in data.batches(size))
+    return evaluate_outputs(batches, data, reference, execution, size, progress)

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from quant_core.data import Batch, Dataset, Labels, Outputs, looks_carried
+from quant_core.data import Batch, Dataset, Labels, Outputs, Task, looks_carried
 from quant_core.engine.session import reason_of
 from quant_core.errors import ModelError
 from quant_core.graph import Port
@@ -80,6 +80,17 @@ def run_whole(session: ort.InferenceSession, feeds: Batch, names: list[str] | No
     first = next(iter(feeds.values()), np.zeros(0))
     count = len(first) if first.ndim else 0
     return cut_off(run(session, fill_up(feeds, fixed) if count else feeds, names), count, fixed)
+
+
+def truths(data: Dataset, size: int, task: Task) -> Iterator[tuple[Batch, Labels | None]]:
+    """What is known of each batch of `size` samples: its labels, and what was fed where a reconstruction is
+    compared to it. Else no sample is read.
+    """
+    if task.input is not None:
+        yield from data.batches(size)
+        return
+    for start in range(0, len(data), size):
+        yield {}, None if data.labels is None else data.labels[start : start + size]
 
 
 def run_all(

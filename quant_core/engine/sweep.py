@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import onnxruntime as ort
 
-from quant_core.data import Batch, Dataset, Labels, Quality, QualityMeter
+from quant_core.data import Batch, Dataset, Quality, QualityMeter
 from quant_core.engine.evaluate import Reference
-from quant_core.engine.run import Pulse, cut_off, fill_up, fixed_batch, run
+from quant_core.engine.run import Pulse, cut_off, fill_up, fixed_batch, run, truths
 from quant_core.engine.session import make_session
 from quant_core.engine.variants import Variants
 from quant_core.errors import QuantscopeError
@@ -161,17 +160,6 @@ class _Bench:
         self._data, self._reference, self._size, self._fixed = data, reference, size, fixed
         self._pulse = pulse
 
-    @cached_property
-    def _kept(self) -> list[tuple[Batch, Labels | None]]:
-        return [({}, labels) for _, labels in self._data.batches(self._size)]
-
-    def _truths(self) -> Iterable[tuple[Batch, Labels | None]]:
-        """What is known of each batch: its labels, and what was fed where a reconstruction is compared to
-        it.
-        """
-        reads_input = self._reference.task.input is not None
-        return self._data.batches(self._size) if reads_input else self._kept
-
     def measure(
         self, session: ort.InferenceSession, extra: Batch, feeds: list[Batch] | None, execution: str
     ) -> Quality:
@@ -181,7 +169,8 @@ class _Bench:
         meter = QualityMeter(self._reference.task)
         source = _batches(self._data if feeds is None else feeds, self._size)
         expected = self._reference.outputs(self._data, execution, self._size)
-        for given, wanted, (fed, labels) in zip(source, expected, self._truths(), strict=True):
+        known = truths(self._data, self._size, self._reference.task)
+        for given, wanted, (fed, labels) in zip(source, expected, known, strict=True):
             self._pulse()
             outputs = run(session, {**fill_up(given, self._fixed), **extra})
             meter.add(cut_off(outputs, len(wanted[0]), self._fixed), wanted, labels, fed)

@@ -43,6 +43,13 @@ class Files:
         self.check(plan)
         return self._write(plan, self._corrections(plan), self._find(plan), decoder)
 
+    def ingredients(self, plan: Plan) -> tuple[FindRange, Corrections]:
+        """What the file of `plan` holds that was measured: its ranges and bias corrections. PlanError where
+        the model cannot take it.
+        """
+        self.check(plan)
+        return self._find(plan), self._corrections(plan)
+
     def bytes_of(self, plan: Plan, measured: bool = True) -> int:
         """The size of the exported file of `plan`, to the byte; without `measured`, with stand-ins for
         ranges, which may share a few bytes more or less than the true ones. Of a large model it is a

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from quant_core.data import Batch, Dataset, Quality, Task
 from quant_core.engine import (
     Cell,
     CellKey,
+    Chain,
     Failed,
     Progress,
     Pulse,
@@ -20,6 +21,7 @@ from quant_core.engine import (
     batch_size,
     cell_plan,
     evaluate,
+    evaluate_outputs,
     sweep,
 )
 from quant_core.errors import DataError, FormatError, ModelError
@@ -94,6 +96,11 @@ class Study:
         repairs = tuple(Step("repair", text, None, True) for text in file.repairs)
         task = said.task_of(file, opened.evaluation)
         return cls(Graph(file, prepared), (*repairs, *steps), preparation, opened, store, task)
+
+    @cached_property
+    def chain(self) -> Chain:
+        """The graph in segments, with what was computed at the cuts."""
+        return Chain(self.cache)
 
     @property
     def data(self) -> Dataset:
@@ -237,19 +244,30 @@ class Study:
         progress: Progress | None = None,
         data: Dataset | None = None,
         decoder: str = "cast",
+        early: Callable[[Quality], None] | None = None,
     ) -> Evaluation:
-        """Measure `plan` by running the file that export writes, unless it was measured before."""
+        """Measure `plan` by running the graph that export writes, unless it was measured before: shipped the
+        file itself, simulated the same arithmetic segment by segment, from the last one whose input is kept
+        (see `engine.Chain`). `early` is told what the first samples say.
+        """
         data = data or self.data
         found = self.known(plan, execution, data, decoder)
         if found is not None:
             return found
         size = batch_size(inputs_of(self.graph.file.model), plan.has_dynamic)
-        model = self.lowered(plan, decoder)
         baseline = self.baseline(execution, plan.has_dynamic, data)  # first: who sees the record needs it
-        quality = evaluate(model, data, self.reference, execution, size, progress)
+        if execution == "simulated" and decoder == "cast" and not plan.has_dynamic:
+            find_range, corrections = self.files.ingredients(plan)
+            outputs = self.chain.outputs(plan, data, size, find_range, corrections)
+            quality = evaluate_outputs(outputs, data, self.reference, execution, size, progress, early)
+            written = self.bytes_of(plan)
+        else:
+            model = self.lowered(plan, decoder)
+            quality = evaluate(model, data, self.reference, execution, size, progress)
+            written = len(model)
         about = self.keys.plan(plan, execution, data, decoder)
-        self.store.put(about, {"bytes": len(model), **asdict(quality)})
-        return self._evaluation(plan, quality, len(model), baseline, execution)
+        self.store.put(about, {"bytes": written, **asdict(quality)})
+        return self._evaluation(plan, quality, written, baseline, execution)
 
     def export(self, plan: Plan, path: str | Path, decoder: str = "cast") -> dict[str, Any]:
         """Write the quantized ONNX file; the record of the command `export`. ModelError where it cannot be

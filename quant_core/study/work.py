@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
 from typing import Any
 
-from quant_core.data import Dataset
+from quant_core.data import Dataset, Quality
 from quant_core.engine import CellKey
 from quant_core.errors import QuantscopeError
 from quant_core.formats import Scheme
@@ -139,7 +139,14 @@ def _evaluate(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
     study, plan = _opened(spec, tick), Plan.from_json(spec["plan"])
     _calibrated(study, plan.needs_ranges, tick)
     tick(0, len(study.data), "Measuring the plan")
-    study.evaluate(plan, progress=tick)
+
+    def early(quality: Quality) -> None:
+        said = None if quality.agreement is None else f"agreement about {100 * quality.agreement:.0f} %"
+        tick(
+            note=f"Measuring the plan: {said or f'SQNR about {quality.sqnr_db:.0f} dB'} on the first samples"
+        )
+
+    study.evaluate(plan, progress=tick, early=early)
     return {}
 
 

@@ -33,19 +33,23 @@ Open = Callable[..., Study]
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """What the engine really measures: the key of each cell, and "plan" or "fp32" for each evaluation."""
     seen: list[object] = []
-    sweep, evaluate = module.sweep, module.evaluate
+    sweep = module.sweep
 
     def counting_sweep(*given: Any) -> Iterator[Any]:
         for cell in sweep(*given):
             seen.append(cell.key)
             yield cell
 
-    def counting_evaluate(*given: Any) -> Any:
-        seen.append("plan")
-        return evaluate(*given)
+    def counting(evaluate: Any) -> Any:
+        def counted(*given: Any) -> Any:
+            seen.append("plan")
+            return evaluate(*given)
+
+        return counted
 
     monkeypatch.setattr(module, "sweep", counting_sweep)
-    monkeypatch.setattr(module, "evaluate", counting_evaluate)
+    for name in ("evaluate", "evaluate_outputs"):
+        monkeypatch.setattr(module, name, counting(getattr(module, name)))
     return seen
 
 
