@@ -50,8 +50,8 @@ def looping() -> onnx.ModelProto:
     return build(nodes, [port("x", "N", 4)], [port("y", "N", 4)], weights)
 
 
-def endless() -> onnx.ModelProto:
-    """A Loop that does not end while anybody waits.
+def endless(times: int = 2**60) -> onnx.ModelProto:
+    """A Loop that does not end while anybody waits, or takes long.
 
     `x` [64, 64] to `y` [64, 64]."""
     body = helper.make_graph(
@@ -61,7 +61,7 @@ def endless() -> onnx.ModelProto:
         [port("go_on", kind=TensorProto.BOOL), port("next", 64, 64)],
     )
     nodes = [  # constants to fold: that is proven by running the model
-        node("Constant", [], ["times"], value=numpy_helper.from_array(np.array(2**60))),
+        node("Constant", [], ["times"], value=numpy_helper.from_array(np.array(times))),
         node("Constant", [], ["yes"], value=numpy_helper.from_array(np.array(True))),
         node("Loop", ["times", "yes", "x"], ["looped"], name="loop", body=body),
         node("MatMul", ["looped", "w"], ["y"], name="last"),
