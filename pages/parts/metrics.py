@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pages.parts import text
-from quant_core.study import Evaluation, measure_of
+from quant_core.study import Evaluation, Quality, measure_of
 
 _NEAR_ONE = 0.999  # above it three decimals say nothing
 MADE_UP = "made-up ranges"
@@ -46,6 +46,16 @@ def number_format(name: str | None) -> str:
     return "%.2f" if measure_of(name).percent else "%.4g"
 
 
+def left(quality: Quality, joined: str = ", ") -> str:
+    """What a quantized layer leaves: dB, and the agreement or, where outputs have none, the metric."""
+    said = text.decibel(quality.sqnr_db)
+    if quality.agreement is not None:
+        return f"{said}{joined}{text.percent(quality.agreement)} agreement"
+    if quality.metric is not None:
+        return f"{said}{joined}{quality.metric_name} {shown(quality.metric_name, quality.metric)}"
+    return said
+
+
 def change(e: Evaluation) -> str:
     """What became of the metric against FP32: points of an accuracy, a difference of ROC AUC, per cent of an
     error; empty without one.
@@ -53,7 +63,7 @@ def change(e: Evaluation) -> str:
     if e.metric is None or e.metric_fp32 is None:
         return ""
     if e.measure.share and not e.measure.percent:
-        return f"{e.metric - e.metric_fp32:+.3f}"
+        return f"{e.metric - e.metric_fp32:+.4f}"
     if e.measure.percent:
         return f"{100 * (e.metric - e.metric_fp32):+.2f} points"
     return f"{100 * (e.metric - e.metric_fp32) / max(abs(e.metric_fp32), 1e-12):+.1f} %"

@@ -8,7 +8,7 @@ from functools import cache
 
 import pandas as pd
 
-from quant_core.data import measure_of
+from quant_core.data import Quality, measure_of
 from quant_core.engine import Cell, CellKey
 from quant_core.errors import PlanError
 from quant_core.formats import FORMATS, Scheme, get_format, sqnr_from_power
@@ -185,8 +185,7 @@ class Alternative:
 
     format: str
     saves: int
-    sqnr_db: float
-    agreement: float | None
+    quality: Quality
 
 
 def alternatives(study: Study, plan: Plan, layer: str, cells: dict[CellKey, Cell]) -> list[Alternative]:
@@ -198,6 +197,5 @@ def alternatives(study: Study, plan: Plan, layer: str, cells: dict[CellKey, Cell
     size = now.bytes if now is not None else study.bytes_of(Plan())
     lower = [c for k, c in cells.items() if (k.layer, k.part) == (layer, "weights") and c.bytes < size]
     return [
-        Alternative(c.key.format, size - c.bytes, c.quality.sqnr_db, c.quality.agreement)
-        for c in sorted(lower, key=lambda c: -c.bytes)
+        Alternative(c.key.format, size - c.bytes, c.quality) for c in sorted(lower, key=lambda c: -c.bytes)
     ]

@@ -37,5 +37,14 @@ def test_what_became_of_roc_auc_is_a_difference() -> None:
     found = study.evaluate(preset_plan(study.graph, "int8-weights"))
     assert found.metric_name == "ROC AUC"
     changed = replace(found, metric=0.75, metric_fp32=0.8125)
-    assert metrics.change(changed) == "-0.062"
+    assert metrics.change(changed) == "-0.0625"
     assert metrics.change(replace(changed, metric_name="top-1")) == "-6.25 points"
+
+
+def test_what_a_layer_leaves_is_told_by_the_metric_where_outputs_do_not_agree() -> None:
+    study = Study.open(SAMPLE, SAMPLE, samples=64)
+    key = study.cells(["int4"], ("weights",))[0]
+    quality = replace(next(iter(study.sweep([key]))).quality, sqnr_db=22.0, metric=0.75)
+    assert metrics.left(quality) == "22.0 dB, ROC AUC 0.750"
+    assert metrics.left(replace(quality, agreement=0.5), " and ") == "22.0 dB and 50.0 % agreement"
+    assert metrics.left(replace(quality, metric=None)) == "22.0 dB"
