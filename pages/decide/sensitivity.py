@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.parts import text
+from pages.parts import metrics, text
 from pages.parts.columns import columns_menu
 from pages.parts.header import window
 from pages.parts.links import MIXED_PRECISION, WEIGHTS
@@ -67,7 +67,7 @@ def _formats(state: State, study: Study) -> Formats:
 def _controls(state: State, study: Study) -> Formats:
     view = state.view
     st.session_state["swept"] = list(view.swept)
-    st.session_state["measure"] = view.measure
+    st.session_state["measure"] = view.measure if view.measure in _measures(study) else MEASURES[0]
     st.session_state["order"] = view.order
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.pills(
@@ -81,7 +81,7 @@ def _controls(state: State, study: Study) -> Formats:
         )
         st.segmented_control(
             "Measure",
-            list(MEASURES),
+            _measures(study),
             format_func=_MEASURES.__getitem__,
             key="measure",
             on_change=lambda: state.look(measure=st.session_state["measure"] or "sqnr_db"),
@@ -144,15 +144,19 @@ def _worst(study: Study, cells: dict[CellKey, Cell], measure: str, baseline: flo
         key, quality = finding.cell.key, finding.cell.quality
         kind = study.graph.layer(key.layer).kind
         what = "weights and activations" if key.part == "both" else key.part
-        left = text.decibel(quality.sqnr_db)
-        if quality.agreement is not None:
-            left += f", {text.percent(quality.agreement)} agreement"
-        line = f"{key.layer} ({kind}), {key.format} {what}: {left}; {finding.why}."
+        line = f"{key.layer} ({kind}), {key.format} {what}: {metrics.left(quality)}; {finding.why}."
         lines.append(f"- {text.name(line)}")
     st.markdown("\n".join(lines))
     with st.container(horizontal=True):
         st.page_link(str(MIXED_PRECISION), label="Choose formats", icon=":material/grid_on:")
         st.page_link(str(WEIGHTS), label="See the weights of the selected layer", icon=":material/bar_chart:")
+
+
+def _measures(study: Study) -> list[str]:
+    """Those that there are: only classes agree with FP32, and without labels there is no metric."""
+    scored = study.has_data and (study.data.labels is not None or study.task.kind == "embedding")
+    missing = {"agreement": study.task.kind != "classification", "metric": not scored}
+    return [measure for measure in MEASURES if not missing.get(measure)]
 
 
 def _has(cell: Cell, measure: str) -> bool:

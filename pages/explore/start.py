@@ -161,10 +161,9 @@ def _fragile(state: State, study: Study) -> None:
         st.subheader("Where it breaks", anchor=False)
         for cell in worst:
             kind = study.graph.layer(cell.key.layer).kind
-            line = f"{cell.key.layer} ({kind}) with int4 weights leaves {text.decibel(cell.quality.sqnr_db)}"
-            if cell.quality.agreement is not None:
-                line += f" and {text.percent(cell.quality.agreement)} agreement"
-            st.write(text.name(line + ", all other layers in float."))
+            left = metrics.left(cell.quality, " and ")
+            line = f"{cell.key.layer} ({kind}) with int4 weights leaves {left}, all other layers in float."
+            st.write(text.name(line))
         with st.container(horizontal=True):
             st.page_link(str(SENSITIVITY), label="Every layer at every format", icon=":material/thermostat:")
             st.page_link(str(MIXED_PRECISION), label="Choose formats", icon=":material/grid_on:")

@@ -6,7 +6,7 @@ import math
 
 import streamlit as st
 
-from pages.parts import text
+from pages.parts import metrics, text
 from pages.parts.charts import chart
 from pages.parts.links import EXPORT, WEIGHTS
 from pages.parts.measuring import known_presets
@@ -103,10 +103,7 @@ def layer_panel(state: State, study: Study, cells: dict[CellKey, Cell]) -> None:
         lower = alternatives(study, state.plan, state.layer, cells)
         for option in lower:
             saved = text.size(option.saves) if option.saves > 0 else "nothing"
-            line = f"{option.format} saves {saved} and leaves {text.decibel(option.sqnr_db)}"
-            if option.agreement is not None:
-                line += f", {text.percent(option.agreement)} agreement"
-            st.write(text.name(line + "."))
+            st.write(text.name(f"{option.format} saves {saved} and leaves {metrics.left(option.quality)}."))
         if not lower:
             st.caption("No lower format of this layer is measured; the cells of the matrix will tell.")
         channel, ratio = widest_channel(study, study.graph.layer(state.layer))

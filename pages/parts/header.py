@@ -89,7 +89,9 @@ def _chips(state: State, study: Study) -> str:
     chips = {
         "model": (study.graph.file.name, f"{len(study.graph.quantizable)} layers"),
         "data": _data(study),
-        "plan": (plan.name, _count(plan) if plan.quantized else "as opened"),
+        "plan": (plan.name, _count(plan) if plan.quantized else "as opened")
+        if study.graph.quantizable
+        else ("As opened", "nothing to quantize"),
     }
     parts = [
         f'<span class="qs-chip" data-chip="{kind}" title="{text.escape(name)}">'

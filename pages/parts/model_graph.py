@@ -179,7 +179,7 @@ def draw_legend(state: State, built: Architecture, table: pd.DataFrame, theme: s
     rows = {row.name: row for row in table.itertuples(index=False)}
     largest = max((top for _, _, top in _valued(built, rows, colour)), default=0.0)
     if colour == "bits":
-        used = sorted({int(bits) for bits in table["bits"]} | {32, 8, 4}, reverse=True)
+        used = sorted({int(bits) for bits in table["bits"].dropna()} | {32, 8, 4}, reverse=True)
         marks = [(colors.bits.get(bits, colors.bits[8]), f"{bits} bits") for bits in used]
     elif colour == "error":
         marks = [(damage_color(stop, theme), f"{stop:.0f} dB") for stop in DAMAGE_DB]

@@ -45,13 +45,15 @@ def _columns(table: pd.DataFrame) -> dict[str, object]:
         "name": column.TextColumn("Layer", width=118),
         "kind": column.TextColumn("Kind", width=104),
         "shape": column.TextColumn("Weights", width=92, help="Shape of the stored weights."),
-        "bits": column.NumberColumn("Bits", width=42, help="Bits of one weight in the plan in hand."),
+        "bits": column.NumberColumn(
+            "Bits", width=42, format="%d", help="Bits of one weight in the plan in hand."
+        ),
         "bytes": column.ProgressColumn(
             "Size in FP32",
             width=122,
             format="%.2f KiB",
             min_value=0,
-            max_value=max(float(table["bytes"].max()) / 1024, 1e-3) if len(table) else 1,
+            max_value=max(float(table["bytes"].fillna(0).max()) / 1024, 1e-3) if len(table) else 1,
             help="Bytes of the weights as the file stores them.",
         ),
         "macs": column.NumberColumn(

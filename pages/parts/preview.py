@@ -11,6 +11,7 @@ from pages.parts import text
 from quant_core.study import Preview, Study, preview
 
 _SIDES = 84, 140  # the box that a picture is drawn in, width and height in pixels
+_FLAT, _STRIP = 4, (96, 60)  # so many times wider than high it is a series; and the box of one
 
 
 def seen_by_the_network(study: Study) -> None:
@@ -31,6 +32,7 @@ def _input(shown: list[Preview]) -> None:
         text.name(
             f"Input {first.input}, {text.shape(first.shape) or 'one number'} for each sample, "
             f"values from {first.low:.4g} to {first.high:.4g}"
+            + (", a row each channel" if first.image is not None and _is_series(first.image) else "")
             + (", labels below" if first.label and first.image is not None else "")
         )
     )
@@ -55,11 +57,18 @@ def _input(shown: list[Preview]) -> None:
                 st.image(pixels, caption=sample.label, width=width, alt=said)
 
 
+def _is_series(image: NDArray[np.uint8]) -> bool:
+    return image.shape[1] >= _FLAT * image.shape[0]
+
+
 def _pixels(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
     """`image` with each pixel as a square, so that browsers do not blur small ones, and its width on the
-    page.
+    page; the rows of a series are drawn high.
     """
     height, width = image.shape[:2]
+    if _is_series(image):
+        across, down = (max(1, round(2 * side / n)) for side, n in zip(_STRIP, (width, height), strict=True))
+        return image.repeat(down, 0).repeat(across, 1), _STRIP[0]
     scale = min(_SIDES[0] / width, _SIDES[1] / height)
     times = max(1, round(2 * scale))
     return image.repeat(times, 0).repeat(times, 1), max(1, round(width * scale))

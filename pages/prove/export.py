@@ -163,7 +163,7 @@ def _numbers(state: State, study: Study, job: Job) -> None:
             ),
             "quality": number(metrics.column(quality), format=metrics.number_format(quality)),
             "fp32": number(
-                "FP32, %" if measure_of(quality).share else "FP32",
+                "FP32, %" if measure_of(quality).percent else "FP32",
                 format=metrics.number_format(quality),
                 help="The same measure of the file that was opened.",
             ),

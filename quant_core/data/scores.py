@@ -19,12 +19,13 @@ _TOP = 5
 
 @dataclass(frozen=True)
 class Measure:
-    """How a metric is read. `share` is 0..1, shown in percent; `counted` is a share of decisions, each right
-    or wrong, whose standard error is that of a binomial share."""
+    """How a metric is read. A `share` lies in 0..1, `percent` says that the field writes it in percent;
+    `counted` is a share of decisions, right or wrong, whose standard error is that of a binomial share."""
 
     name: str
     more_is_better: bool = True
     share: bool = True
+    percent: bool = True
     counted: bool = False
 
 
@@ -34,12 +35,12 @@ METRICS = {
         Measure("top-1", counted=True),
         Measure("top-5", counted=True),
         Measure("token accuracy", counted=True),
-        Measure("perplexity", more_is_better=False, share=False),
-        Measure("mean squared error", more_is_better=False, share=False),
-        Measure("mean absolute error", more_is_better=False, share=False),
-        Measure("ROC AUC"),
+        Measure("perplexity", more_is_better=False, share=False, percent=False),
+        Measure("mean squared error", more_is_better=False, share=False, percent=False),
+        Measure("mean absolute error", more_is_better=False, share=False, percent=False),
+        Measure("ROC AUC", percent=False),
         Measure("mAP@0.5"),
-        Measure("cosine"),
+        Measure("cosine", percent=False),
     )
 }
 

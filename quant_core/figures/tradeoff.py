@@ -37,7 +37,7 @@ def tradeoff_figure(
             "line": {"color": colors.text, "width": [2 if k == current else 0 for k in points["key"]]},
         },
         customdata=points[["key", "name"]],
-        hovertemplate="%{customdata[1]}<br>%{x:.2f} % of FP32<br>%{y:.2f}<extra></extra>",
+        hovertemplate="%{customdata[1]}<br>%{x:.2f} % of FP32<br>%{y:.4g}<extra></extra>",
     )
     if reference is not None:
         figure.add_hline(y=reference, line={"color": colors.secondary, "dash": "dash", "width": 1})

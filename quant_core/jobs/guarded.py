@@ -1,10 +1,11 @@
 """Run a function in a process with hard limits on memory and time, so that a stranger's file that crashes,
 hangs or never gets enough takes nothing else along.
 
-    python -m quant_core.jobs.guarded MODULE:FUNCTION MEMORY
+    python -m quant_core.jobs.guarded MODULE:FUNCTION MEMORY FOLDER
 
-The process reads one JSON document, calls the function with it, and writes one: `{"result": ...}`, or
-`{"error": ...}` with what and remedy of a QuantscopeError."""
+The process works in FOLDER, so that paths mean what they mean to the caller. It reads one JSON document,
+calls the function with it, and writes one: `{"result": ...}`, or `{"error": ...}` with what and remedy of a
+QuantscopeError."""
 
 from __future__ import annotations
 
@@ -48,7 +49,7 @@ def run_guarded(
     `memory` bytes while it read the file called `name`.
     """
     limit = memory or memory_limit()
-    command = [sys.executable, "-m", "quant_core.jobs.guarded", function, str(limit)]
+    command = [sys.executable, "-m", "quant_core.jobs.guarded", function, str(limit), str(Path.cwd())]
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complaints:
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=said, stderr=complaints, cwd=_ROOT, start_new_session=True
@@ -114,12 +115,13 @@ def _limit(memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _main(function: str, memory: int) -> None:
+def _main(function: str, memory: int, folder: str) -> None:
     given = json.loads(sys.stdin.buffer.read())
     # What libraries print must not stand in the answer.
     answer_to = os.dup(1)
     os.dup2(2, 1)
     module, _, name = function.partition(":")
+    os.chdir(folder)
     _limit(memory)
     try:
         answer: dict[str, Any] = {"result": getattr(importlib.import_module(module), name)(given)}
@@ -131,4 +133,4 @@ def _main(function: str, memory: int) -> None:
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1], int(sys.argv[2]))
+    _main(sys.argv[1], int(sys.argv[2]), sys.argv[3])

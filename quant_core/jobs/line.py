@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -43,17 +43,16 @@ class Line:
         self._thread: threading.Thread | None = None
 
     def ask(
-        self, owner: str, kind: str, spec: Mapping[str, Any], urgent: bool = False, alone: bool = False
+        self, owner: str, kind: str, spec: Mapping[str, Any], urgent: bool = False, over: Sequence[str] = ()
     ) -> Job:
-        """Have a job done for `owner`. `alone` cancels the owner's other jobs of this kind first."""
+        """Have a job done for `owner`, whose other jobs of the kinds `over` are cancelled for it."""
         board = Board()
         job = board.ask(owner, kind, spec, urgent)
         with self._lock:
             self._leaving.pop(job.id, None)  # it may have been cancelled a moment ago
-        if alone:
-            for other in board.of(owner):
-                if other.kind == kind and other.alive and other.id != job.id:
-                    self.cancel(other)
+        for other in board.of(owner) if over else ():
+            if other.kind in over and other.alive and other.id != job.id:
+                self.cancel(other)
         self._look_after(job.id)
         return job
 

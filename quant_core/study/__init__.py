@@ -7,6 +7,7 @@ from quant_core.data import (
     METRICS,
     TASKS,
     Measure,
+    Quality,
     Sample,
     get_sample,
     measure_of,
@@ -15,6 +16,7 @@ from quant_core.data import (
 from quant_core.data import PRESETS as PREPROCESSING
 from quant_core.engine import EXECUTIONS, Cell, CellKey
 from quant_core.jobs import CANCELLED, DONE, FAILED, RUNNING, WAITING, Job
+from quant_core.jobs import SECONDS as OPENING_SECONDS
 from quant_core.lower import DECODERS
 from quant_core.prepare import Saving
 from quant_core.stats import Ranges
@@ -77,7 +79,7 @@ from quant_core.study.integers import Followed, Integers, follow, known_integers
 from quant_core.study.journey import Step, journey
 from quant_core.study.latency import Latency, known_latency, measure_latency
 from quant_core.study.open import open_model, open_samples
-from quant_core.study.opening import open_guarded
+from quant_core.study.opening import open_guarded, run_first
 from quant_core.study.preview import Preview, preview
 from quant_core.study.quantized import quantized_layers, quantized_records
 from quant_core.study.records import Evaluation, cell_json
@@ -159,6 +161,7 @@ __all__ = [
     "MEASURES",
     "METHODS",
     "METRICS",
+    "OPENING_SECONDS",
     "ORDERS",
     "PREPROCESSING",
     "PRESET",
@@ -188,6 +191,7 @@ __all__ = [
     "Measure",
     "Panel",
     "Preview",
+    "Quality",
     "Ranges",
     "Row",
     "Sample",
@@ -274,6 +278,7 @@ __all__ = [
     "quantized_records",
     "ranges_wish",
     "reasons",
+    "run_first",
     "samples",
     "save_session",
     "scheme_losses",

@@ -115,9 +115,9 @@ def damage(
 def layer_table(study: Study, plan: Plan, cells: Mapping[CellKey, Cell], otherwise: str) -> pd.DataFrame:
     """A row for each layer in the order of execution.
 
-    Columns: name, kind, shape, bits (of one weight in `plan`), bytes and macs (in FP32; for one sample;
-    macs may be missing), format and sqnr_db (see `damage`; may be missing), reason (empty where it can be
-    quantized)."""
+    Columns: name, kind, shape, bits (of one weight in `plan`) and bytes (in FP32), both missing where a layer
+    has no float weights; macs (for one sample; may be missing), format and sqnr_db (see `damage`; may be
+    missing), reason (empty where it can be quantized)."""
     rows = []
     for layer in study.graph.layers:
         named, error = damage(plan, layer.name, cells, otherwise) if layer.reason is None else (None, None)
@@ -126,8 +126,8 @@ def layer_table(study: Study, plan: Plan, cells: Mapping[CellKey, Cell], otherwi
                 "name": layer.name,
                 "kind": layer.kind,
                 "shape": "x".join(map(str, layer.shape or ())),
-                "bits": plan[layer.name].bits,
-                "bytes": layer.bytes,
+                "bits": plan[layer.name].bits if layer.bytes else None,
+                "bytes": layer.bytes or None,
                 "macs": layer.macs,
                 "format": named,
                 "sqnr_db": error,
@@ -136,7 +136,7 @@ def layer_table(study: Study, plan: Plan, cells: Mapping[CellKey, Cell], otherwi
         )
     columns = ["name", "kind", "shape", "bits", "bytes", "macs", "format", "sqnr_db", "reason"]
     table = pd.DataFrame(rows, columns=columns)
-    return table.astype({"macs": "Float64", "sqnr_db": "Float64"})
+    return table.astype(dict.fromkeys(("bits", "bytes", "macs", "sqnr_db"), "Float64"))
 
 
 def tensors_of(study: Study, layer: Layer) -> tuple[str, str]:

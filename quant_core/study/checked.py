@@ -42,7 +42,7 @@ def keep_check(source: Source, progress: Callable[[int, int], None] | None = Non
         if source.data is None or source.preprocess is None:
             raise DataError("no images are named", "open a folder of images with its preprocessing")
         found = check_preprocess(
-            source.model, source.data, source.preprocess, details=source.details, progress=progress
+            source.model, source.data, source.preprocess, details=source, progress=progress
         )
         Store().put(_about(source), found.to_json())
     return found

@@ -8,7 +8,7 @@ from functools import cache
 
 import pandas as pd
 
-from quant_core.data import measure_of
+from quant_core.data import Quality, measure_of
 from quant_core.engine import Cell, CellKey
 from quant_core.errors import PlanError
 from quant_core.formats import FORMATS, Scheme, get_format, sqnr_from_power
@@ -144,17 +144,19 @@ def check_layer(study: Study, name: str) -> str:
 def tradeoff(measured: list[tuple[Plan, Evaluation]]) -> tuple[pd.DataFrame, str, float | None]:
     """Measured plans as points of size against quality, what quality is, and its value in FP32.
 
-    Columns: key, name, bytes, share, value (per cent, an error as it is, or dB without decisions), error
+    Columns: key, name, bytes, share, value (per cent, or as it is, or dB without decisions), error
     (standard error, same unit), agreement, sqnr_db, front (whether no other plan beats it in both)."""
     measured = [(plan, e) for plan, e in measured if plan.quantized]
     first = next((e for _, e in measured), None)
     how = measure_of(None if first is None else first.metric_name)
-    scale = 100.0 if how.share else 1.0
+    scale = 100.0 if how.percent else 1.0
     reference = None if first is None or first.metric_fp32 is None else scale * first.metric_fp32
     if first is None or (first.metric is None and first.agreement is None):
         label = "output SQNR, dB"
     else:
-        label = f"{first.metric_name or 'agreement with FP32'}" + (", %" if how.share else ", less is better")
+        unit = ", %" if how.percent else ""
+        label = f"{first.metric_name or 'agreement with FP32'}{unit}"
+        label += "" if how.more_is_better else ", less is better"
     rows = []
     for plan, e in measured:
         share = e.metric if e.metric is not None else e.agreement
@@ -183,8 +185,7 @@ class Alternative:
 
     format: str
     saves: int
-    sqnr_db: float
-    agreement: float | None
+    quality: Quality
 
 
 def alternatives(study: Study, plan: Plan, layer: str, cells: dict[CellKey, Cell]) -> list[Alternative]:
@@ -195,7 +196,7 @@ def alternatives(study: Study, plan: Plan, layer: str, cells: dict[CellKey, Cell
     now = cells.get(CellKey(layer, chosen_column(plan[layer], "weights") or "", "weights"))
     size = study.bytes_of(Plan()) if now is None or now.bytes is None else now.bytes
     found = [
-        Alternative(c.key.format, size - c.bytes, c.quality.sqnr_db, c.quality.agreement)
+        Alternative(c.key.format, size - c.bytes, c.quality)
         for k, c in cells.items()
         if (k.layer, k.part) == (layer, "weights") and c.bytes is not None and c.bytes < size
     ]

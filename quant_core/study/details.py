@@ -8,7 +8,7 @@ from quant_core.data import Dataset, Reading, Task, make_task, read_sizes
 from quant_core.graph import ModelFile, inputs_of, outputs_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Details:
     """As the command line takes them, None for what is left to be guessed.
 

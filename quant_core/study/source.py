@@ -12,25 +12,14 @@ from quant_core.study.study import Study
 
 
 @dataclass(frozen=True)
-class Source:
-    """References as the command line takes them: a path or `sample:NAME`, and the fields of `Details`."""
+class Source(Details):
+    """References as the command line takes them: a path or `sample:NAME`; further the fields of `Details`."""
 
     model: str = f"{PREFIX}{DEFAULT}"
     data: str | None = f"{PREFIX}{DEFAULT}"
     calibration: str | None = None
     preprocess: str | None = None
     samples: int | None = None
-    task: str | None = None
-    outputs: str | None = None
-    sizes: str | None = None
-    tokenizer: str | None = None
-    rate: int | None = None
-    boxes: str | None = None
-
-    @property
-    def details(self) -> Details:
-        """Task, outputs, sizes and how files are read."""
-        return Details(self.task, self.outputs, self.sizes, self.tokenizer, self.rate, self.boxes)
 
     @property
     def is_sample(self) -> bool:
@@ -45,7 +34,7 @@ class Source:
     def open(self) -> Study:
         """The study of this source. QuantscopeError where it cannot be opened."""
         return Study.open(
-            self.model, self.data, self.calibration, self.preprocess, self.samples, details=self.details
+            self.model, self.data, self.calibration, self.preprocess, self.samples, details=self
         )
 
     @classmethod

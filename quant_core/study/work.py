@@ -46,18 +46,18 @@ def line() -> Line:
 
 @dataclass(frozen=True)
 class Wish:
-    """Work that a window may want: what kind, on what. `alone`: earlier wishes of this kind are given up
-    for it.
+    """Work that a window may want: what kind, on what. Earlier wishes of the kinds `over` are given up for
+    it.
     """
 
     kind: str
     spec: dict[str, Any]
     urgent: bool = False
-    alone: bool = False
+    over: tuple[str, ...] = ()
 
     def ask(self, owner: str) -> Job:
         """Have it done. Asking twice is asking once."""
-        return line().ask(owner, self.kind, self.spec, self.urgent, self.alone)
+        return line().ask(owner, self.kind, self.spec, self.urgent, self.over)
 
     def find(self, owner: str) -> Job | None:
         """The job if it was asked for."""
@@ -66,7 +66,7 @@ class Wish:
 
 def evaluation_wish(source: Source, plan: Plan) -> Wish:
     """Measure the plan in hand."""
-    return Wish(EVALUATE, {"source": asdict(source), "plan": plan.to_json()}, urgent=True, alone=True)
+    return Wish(EVALUATE, {"source": asdict(source), "plan": plan.to_json()}, urgent=True, over=(EVALUATE,))
 
 
 def preset_wish(source: Source, plan: Plan) -> Wish:
@@ -76,7 +76,7 @@ def preset_wish(source: Source, plan: Plan) -> Wish:
 
 def latency_wish(source: Source, plan: Plan) -> Wish:
     """Time the exported file of a plan against FP32."""
-    return Wish(LATENCY, {"source": asdict(source), "plan": plan.to_json()}, urgent=True, alone=True)
+    return Wish(LATENCY, {"source": asdict(source), "plan": plan.to_json()}, urgent=True, over=(LATENCY,))
 
 
 def ranges_wish(source: Source) -> Wish:
@@ -104,31 +104,33 @@ def sweep_wish(source: Source, formats: Mapping[str, Sequence[str]]) -> Wish:
     """Measure every cell of a table that is not known: the formats of each part (weights, activations,
     both).
     """
-    return Wish(
-        SWEEP, {"source": asdict(source), "formats": {part: list(names) for part, names in formats.items()}}
-    )
+    spec = {"source": asdict(source), "formats": {part: list(names) for part, names in formats.items()}}
+    return Wish(SWEEP, spec, over=(CHECK,))
 
 
 def search_wish(source: Source, start: Plan, share: float) -> Wish:
     """Search the best weight formats of at most `share` of the FP32 file, and measure them."""
-    return Wish(SEARCH, {"source": asdict(source), "start": start.to_json(), "share": share}, alone=True)
+    spec = {"source": asdict(source), "start": start.to_json(), "share": share}
+    return Wish(SEARCH, spec, over=(SEARCH, CHECK))
 
 
 def export_wish(source: Source, plan: Plan, decoder: str) -> Wish:
     """Write the file of a plan, measure it simulated and shipped, and time it."""
     spec = {"source": asdict(source), "plan": plan.to_json(), "decoder": decoder}
-    return Wish(EXPORT, spec, urgent=True, alone=True)
+    return Wish(EXPORT, spec, urgent=True, over=(EXPORT,))
 
 
 def fetch_wish(reference: str, calibration: str | None = None) -> Wish:
     """Fetch a model of the hub: the only wish that asks the network. `calibration` is kept for whoever opens
     it.
     """
-    return Wish(FETCH, {"reference": reference, "calibration": calibration}, urgent=True, alone=True)
+    return Wish(FETCH, {"reference": reference, "calibration": calibration}, urgent=True, over=(FETCH,))
 
 
 def check_wish(source: Source) -> Wish:
-    """Try other preprocessing on the user's images, when nothing else is to do."""
+    """Try other preprocessing on the user's images, when nothing else is to do: a sweep or a search that is
+    asked for takes its place.
+    """
     return Wish(CHECK, {"source": asdict(source)})
 
 

@@ -64,7 +64,7 @@ def test_a_worker_then_the_host_then_the_app_is_killed(
     with serving(tmp_path, port) as server:
         page.goto(link)
         expect(page.locator("button.cell").first).to_be_visible(timeout=LONG)
-        expect(page.get_by_text("were known before")).to_be_visible(timeout=LONG)
+        expect(page.get_by_text("were known before")).to_be_visible(timeout=5 * LONG)  # the whole sweep
         expect(page.locator("button.cell.empty:not([aria-label*='fp32'])")).to_have_count(0)
         study = Study.open("sample:digits-mobile", "sample:digits-mobile", store=Store(server.home))
         keys = cells_of(study, desk_formats())

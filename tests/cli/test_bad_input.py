@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.bodies import endless
 from tests.models import conv_chain
 
 CNN = "sample:digits-cnn"
@@ -21,10 +22,12 @@ def bad(tmp_path: Path) -> Path:
     """A folder with files that do not fit."""
     (tmp_path / "text.onnx").write_bytes(b"this is no model \xff")
     (tmp_path / "folder.onnx").mkdir()
+    (tmp_path / "endless.onnx").write_bytes(endless().SerializeToString())
     (tmp_path / "other.onnx").write_bytes(conv_chain().SerializeToString())
     np.savez(tmp_path / "names.npz", images=np.zeros((4, 1, 8, 8), np.float32))
     np.savez(tmp_path / "shape.npz", input=np.zeros((4, 8, 8, 1), np.float32))
     np.savez(tmp_path / "empty.npz", input=np.zeros((0, 1, 8, 8), np.float32))
+    np.savez(tmp_path / "x.npz", x=np.zeros((64, 64), np.float32))
     (tmp_path / "text.npz").write_text("no archive")
     for name, layers in (
         ("layer", {"conv_9": {"weights": {"format": "int8"}}}),
@@ -39,6 +42,7 @@ def bad(tmp_path: Path) -> Path:
 
 
 INT8 = ("--preset", "int8")
+TWICE = ("endless.onnx", "endless.onnx")
 
 
 @pytest.mark.parametrize(
@@ -48,6 +52,12 @@ INT8 = ("--preset", "int8")
         (("inspect", "folder.onnx"), "folder.onnx"),
         (("inspect", "nowhere.onnx"), "nowhere.onnx"),
         (("inspect", "sample:nothing"), "nothing"),
+        (("inspect", CNN, "--patience", "0"), "'0'"),
+        (("inspect", "endless.onnx", "--patience", "8"), "'endless.onnx' was not open after 8 seconds"),
+        (
+            ("compare", "endless.onnx", "endless.onnx", "--data", "x.npz", "--patience", "8"),
+            "'endless.onnx' was not open",
+        ),
         (("evaluate", "nowhere.onnx", "--data", CNN, *INT8), "nowhere.onnx"),
         (("evaluate", CNN, "--data", "nowhere.npz", *INT8), "nowhere.npz"),
         (("evaluate", CNN, "--data", "names.npz", *INT8), "'input'"),

@@ -14,13 +14,12 @@ from quant_core.engine import Cell, CellKey, Reference, batch_size, cell_plan, e
 from quant_core.graph import inputs_of
 from quant_core.lower import WeightCache, lower, to_bytes
 from quant_core.prepare import generate_inputs
+from tests.bodies import branching, looping
 from tests.models import (
-    branching,
     conv_chain,
     dataset,
     fixed_range,
     graph_of,
-    looping,
     matmul_chain,
     positions,
     recurrent,

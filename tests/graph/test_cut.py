@@ -11,8 +11,8 @@ import pytest
 
 from quant_core.graph import Graph, cut_segments, inputs_of, stretch, suffix
 from quant_core.prepare import generate_inputs
+from tests.bodies import branching
 from tests.models import (
-    branching,
     build,
     conv_chain,
     graph_of,

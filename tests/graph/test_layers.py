@@ -10,8 +10,8 @@ from onnx import TensorProto, helper
 
 from quant_core.errors import PlanError
 from quant_core.graph import Graph, Layer
+from tests.bodies import branching
 from tests.models import (
-    branching,
     build,
     conv_chain,
     file_of,

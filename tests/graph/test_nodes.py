@@ -24,7 +24,8 @@ from quant_core.graph import (
     repeated_blocks,
 )
 from quant_core.study import Study
-from tests.models import branching, conv_chain, deep_residual, graph_of, two_in_a_row
+from tests.bodies import branching
+from tests.models import conv_chain, deep_residual, graph_of, two_in_a_row
 
 
 def boxes(graph: Graph) -> tuple[tuple[Node, ...], tuple[Part, ...]]:

@@ -12,7 +12,8 @@ import pytest
 from quant_core.errors import ModelError
 from quant_core.graph import inputs_of, opset_of, raise_opset
 from quant_core.prepare import generate_inputs
-from tests.models import branching, conv_chain, file_of, graph_of, simulate, tied_language_model, zoo
+from tests.bodies import branching
+from tests.models import conv_chain, file_of, graph_of, simulate, tied_language_model, zoo
 
 
 @pytest.mark.parametrize("target", [18, 21, 25])

@@ -95,9 +95,17 @@ def test_short_work_does_not_wait_for_long_work(line: Line, tmp_path: Path) -> N
 
 
 def test_a_later_wish_takes_the_place_of_an_earlier_one(line: Line, tmp_path: Path) -> None:
-    first = wait(line.ask("me", "count", counting(tmp_path / "a", 4000), alone=True), lambda j: j.done > 0)
-    second = line.ask("me", "count", counting(tmp_path / "b", 2), alone=True)
+    first = wait(line.ask("me", "count", counting(tmp_path / "a", 4000)), lambda j: j.done > 0)
+    second = line.ask("me", "count", counting(tmp_path / "b", 2), over=("look", "count"))
     assert wait(second).state == DONE
+    assert wait(first).state == CANCELLED
+
+
+def test_another_kind_is_left_alone_unless_it_is_named(line: Line, tmp_path: Path) -> None:
+    first = wait(line.ask("me", "count", counting(tmp_path / "a", 4000)), lambda j: j.done > 0)
+    line.ask("me", "look", {}, urgent=True, over=("look",))
+    assert Board().get(first.id).alive  # type: ignore[union-attr]
+    assert wait(line.ask("me", "look", {}, over=("count",))).state == DONE
     assert wait(first).state == CANCELLED
 
 

@@ -15,13 +15,12 @@ from quant_core.graph import Graph, inputs_of
 from quant_core.lower import DECODERS, WeightCache, lower, to_bytes
 from quant_core.plan import Plan, Precision, preset_plan
 from quant_core.prepare import generate_inputs
+from tests.bodies import branching, looping
 from tests.models import (
     Array,
-    branching,
     build,
     fixed_range,
     graph_of,
-    looping,
     node,
     normal,
     only,

@@ -15,8 +15,8 @@ from quant_core.graph import Graph, inputs_of
 from quant_core.lower import DECODERS, WeightCache, lower, to_bytes, to_bytes_once
 from quant_core.plan import PRESETS, Plan, Precision, default_activation_scheme, default_scheme, preset_plan
 from quant_core.prepare import generate_inputs
+from tests.bodies import branching
 from tests.models import (
-    branching,
     build,
     conv_chain,
     fixed_range,

@@ -26,7 +26,8 @@ from quant_core.plan import (
     why_not,
     write_plan,
 )
-from tests.models import branching, conv_chain, graph_of, tied_language_model
+from tests.bodies import branching
+from tests.models import conv_chain, graph_of, tied_language_model
 
 schemes = st.one_of(
     st.none(),

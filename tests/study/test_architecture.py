@@ -9,7 +9,17 @@ import pytest
 from quant_core.formats import Scheme
 from quant_core.plan import Plan, Precision, default_scheme
 from quant_core.study import Study, architecture, damage, desk_cells, layer_table, stored_bytes
-from tests.models import conv_chain, deep_residual, file_of, graph_of, tied_language_model
+from tests.models import (
+    build,
+    conv_chain,
+    deep_residual,
+    file_of,
+    graph_of,
+    node,
+    normal,
+    port,
+    tied_language_model,
+)
 
 
 def test_large_graphs_fold_by_themselves_and_small_ones_do_not(tmp_path: Path) -> None:
@@ -61,5 +71,18 @@ def test_an_error_is_shown_at_the_format_of_the_plan() -> None:
     assert damage(other, "conv2", cells, "int4") == (None, None)  # no column of the sweep has that scheme
     assert damage(Plan(), "conv1", cells, "int4") == ("int4", None)
     table = layer_table(study, Plan(), cells, "int4").set_index("name")
+    assert set(table["bits"]) == {32}
     assert table.loc["conv2", "sqnr_db"] == four.quality.sqnr_db
     assert table["sqnr_db"].isna().sum() == len(table) - 1
+
+
+def test_a_layer_without_float_weights_has_neither_bits_nor_bytes(tmp_path: Path) -> None:
+    scores = node("MatMul", ["x", "y"], ["xy"], name="scores")
+    last = node("MatMul", ["xy", "w"], ["out"], name="last")
+    ports = [port("x", "N", 8), port("y", 8, 8)]
+    model = build([scores, last], ports, [port("out", "N", 8)], {"w": normal(0, 8, 8)})
+    table = layer_table(Study.open(file_of(model, tmp_path).path), Plan(), {}, "int4").set_index("name")
+    assert (
+        table["bits"].isna().to_dict() == table["bytes"].isna().to_dict() == {"scores": True, "last": False}
+    )
+    assert table.loc["last", "bytes"] == 8 * 8 * 4

@@ -96,7 +96,7 @@ def test_alternatives_are_the_lower_formats_with_what_they_save(
     assert [a.format for a in found] == ["int4", "int2"]
     lower = Plan("q", {first: Precision(default_scheme("int4"))})
     assert found[0].saves == study.bytes_of(plan) - study.bytes_of(lower)
-    assert found[0].sqnr_db > found[1].sqnr_db
+    assert found[0].quality.sqnr_db > found[1].quality.sqnr_db
 
 
 def test_the_tradeoff_marks_the_plans_that_no_other_beats(study: Study) -> None:

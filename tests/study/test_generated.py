@@ -108,7 +108,7 @@ def test_another_task_is_another_measurement(tmp_path: Path) -> None:
 def test_a_source_of_an_older_session_still_opens() -> None:
     old = {"model": CNN, "data": CNN, "calibration": None, "preprocess": None, "samples": 40}
     source = Source.from_record(old)
-    assert source.details == Details()
+    assert source == Source(CNN, CNN, samples=40)
     assert Source(CNN, CNN, samples=40, task="embedding").open().task.kind == "embedding"
 
 

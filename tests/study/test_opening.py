@@ -6,13 +6,13 @@ from pathlib import Path
 
 import onnx
 import pytest
-from onnx import TensorProto, helper
 
 from quant_core.errors import ModelError, QuantscopeError
 from quant_core.store import Store
 from quant_core.study import Source, Study, open_guarded
 from quant_core.study import preparation as module
-from tests.models import build, conv_chain, normal, port
+from tests.bodies import endless
+from tests.models import conv_chain
 
 
 def saved(model: onnx.ModelProto, folder: Path) -> Source:
@@ -21,38 +21,9 @@ def saved(model: onnx.ModelProto, folder: Path) -> Source:
     return Source(str(path), None)
 
 
-def constant(name: str, kind: int, value: int) -> onnx.NodeProto:
-    return helper.make_node("Constant", [], [name], value=helper.make_tensor(name, kind, [], [value]))
-
-
-def endless(folder: Path) -> Source:
-    """A loop that does not end while anybody waits."""
-    body = helper.make_graph(
-        [
-            helper.make_node("Identity", ["go"], ["on"]),
-            helper.make_node("MatMul", ["seen", "w"], ["next"]),
-        ],
-        "body",
-        [port("i", kind=TensorProto.INT64), port("go", kind=TensorProto.BOOL), port("seen", 64, 64)],
-        [port("on", kind=TensorProto.BOOL), port("next", 64, 64)],
-    )
-    nodes = [
-        helper.make_node(
-            "Constant", [], ["times"], value=helper.make_tensor("t", TensorProto.INT64, [], [2**60])
-        ),
-        helper.make_node(
-            "Constant", [], ["yes"], value=helper.make_tensor("t", TensorProto.BOOL, [], [True])
-        ),
-        helper.make_node("Loop", ["times", "yes", "x"], ["looped"], name="loop", body=body),
-        helper.make_node("MatMul", ["looped", "w"], ["y"], name="last"),
-    ]
-    stored = {"w": normal(0, 64, 64, scale=0.1)}
-    return saved(build(nodes, [port("x", 64, 64)], [port("y", 64, 64)], stored), folder)
-
-
 def test_a_model_that_never_ends_is_given_up(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not open after 8 seconds"):
-        open_guarded(endless(tmp_path), seconds=8.0)
+        open_guarded(saved(endless(), tmp_path), seconds=8.0)
 
 
 def test_what_is_wrong_with_the_file_is_said_as_before(tmp_path: Path) -> None:
@@ -79,6 +50,17 @@ def test_nothing_is_run_here_once_it_was_opened_there(
         assert study.steps == expected.steps
         assert study.savings == savings
         assert study.graph.layers == expected.graph.layers
+
+
+def test_a_path_means_what_it_means_to_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved(conv_chain(), tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert open_guarded(Source("net.onnx", None)).graph.layers
+    other = tmp_path / "other"
+    other.mkdir()
+    monkeypatch.chdir(other)
+    with pytest.raises(ModelError, match=r"'net\.onnx'"):
+        open_guarded(Source("net.onnx", None))
 
 
 def test_a_damaged_preparation_is_made_anew(tmp_path: Path) -> None:

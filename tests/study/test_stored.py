@@ -11,19 +11,8 @@ from onnx import helper
 
 from quant_core.plan import Plan, preset_plan
 from quant_core.study import Study, everything_stored
-from tests.models import (
-    branching,
-    build,
-    conv_chain,
-    file_of,
-    looping,
-    node,
-    normal,
-    port,
-    recurrent,
-    run,
-    tied_language_model,
-)
+from tests.bodies import branching, looping
+from tests.models import build, conv_chain, file_of, node, normal, port, recurrent, run, tied_language_model
 
 COLUMNS = ["name", "what", "saving", "bytes", "bytes_after", "share", "used_by"]
 

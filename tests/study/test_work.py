@@ -13,6 +13,7 @@ import pytest
 from quant_core.jobs import Board, Job, Line
 from quant_core.plan import Plan, preset_plan
 from quant_core.study import (
+    CHECK,
     Source,
     Wish,
     cells_of,
@@ -142,3 +143,8 @@ def test_asking_again_after_a_failure_tries_again(line: Line, tmp_path: Path, re
     onnx.save(onnx.load(repo / "assets/samples/digits-cnn/model.onnx"), path)
     time.sleep(0.01)
     assert wait(line.again(failed)).state == "done"
+
+
+def test_a_sweep_takes_the_place_of_a_check_that_nobody_waits_for() -> None:
+    assert sweep_wish(SOURCE, {}).over == (CHECK,)
+    assert CHECK in search_wish(SOURCE, Plan({}), 0.5).over

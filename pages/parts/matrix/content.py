@@ -128,7 +128,7 @@ def _drawn(study: Study, frame: Frame, keys: Sequence[CellKey], found: _Found) -
         "layers": layers,
         "shades": [[color, text_on(color)] for color in shades],
         "metric": metric,
-        "share": measure_of(metric).share,
+        "percent": measure_of(metric).percent,
         "secondary": colors.secondary,
         "chooses": frame.look.chooses,
         "measure": frame.look.measure,
@@ -153,5 +153,5 @@ def _entry(cell: Cell, frame: Frame, shades: dict[str, int]) -> list[Any]:
     agreement = None if quality.agreement is None else round(100 * quality.agreement, 2)
     metric = quality.metric
     if metric is not None:
-        metric = round(100 * metric, 2) if how.share else float(f"{metric:.4g}")
+        metric = round(100 * metric, 2) if how.percent else float(f"{metric:.4g}")
     return [shade, round(quality.sqnr_db, 2), metric, agreement, cell.bytes]

@@ -71,7 +71,7 @@ const percent = (share) => (share === null ? "–" : `${share} %`);
 const shown = (entry, data) => {
   if (data.measure === "agreement" && entry[3] !== null) return entry[3].toFixed(entry[3] === 100 ? 0 : 1);
   if (data.measure === "metric" && entry[2] !== null)
-    return data.share ? entry[2].toFixed(1) : String(Number(entry[2].toPrecision(3)));
+    return data.percent ? entry[2].toFixed(1) : String(Number(entry[2].toPrecision(3)));
   return entry[1] >= 200 ? "=" : entry[1].toFixed(0);
 };
 
@@ -108,7 +108,7 @@ function fillCell(cell, layer, index, data) {
   const failed = Array.isArray(entry) && entry[0] === "!";
   const measured = Array.isArray(entry) && !no && !failed;
   const text = entry === 0 ? "float" : measured ? shown(entry, data) : failed ? "!" : no ? "" : "…";
-  const unit = data.measure === "sqnr_db" ? " dB" : data.measure === "metric" && !data.share ? "" : " %";
+  const unit = data.measure === "sqnr_db" ? " dB" : data.measure === "metric" && !data.percent ? "" : " %";
   const said = no || failed ? entry[1] : measured ? text + unit : entry === 0 ? "float" : "not measured";
   cell.textContent = text;
   cell.className = "cell" + (no ? " not" : measured || failed ? "" : " empty") + (failed ? " failed" : "") + (chosen ? " chosen" : "");
@@ -120,7 +120,7 @@ function fillCell(cell, layer, index, data) {
   cell.style.color = ink;
   if (data.chooses && layer.locked && !chosen) cell.title = "Locked: unlock the layer to change it.";
   else if (measured) {
-    const metric = entry[2] === null ? "" : `${data.metric} ${data.share ? percent(entry[2]) : entry[2]}, `;
+    const metric = entry[2] === null ? "" : `${data.metric} ${data.percent ? percent(entry[2]) : entry[2]}, `;
     cell.title = `${entry[1] >= 200 ? "equal to FP32" : `${entry[1]} dB output SQNR`} with only this layer quantized, ${metric}agreement ${percent(entry[3])}, file ${entry[4].toLocaleString("en")} bytes`;
   } else if (no) cell.title = `Not possible: ${entry[1]}.`;
   else if (failed) cell.title = entry[1];
