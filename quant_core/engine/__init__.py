@@ -2,8 +2,10 @@
 
 from quant_core.engine.batch_stats import batch_norm_distance
 from quant_core.engine.calibrate import calibrate, with_outputs
+from quant_core.engine.certify import KEPT_FLIPS, RUNS, Apart, Certified, Flip, certify
 from quant_core.engine.compare import Comparison, compare, latency_ratio, latency_ratios
 from quant_core.engine.evaluate import Progress, Reference, evaluate
+from quant_core.engine.inside import LayerError, layer_errors
 from quant_core.engine.integer_form import Form, Operands, integer_form, integer_model
 from quant_core.engine.integers import UINT8, IntegerCounts, Traced, trace_integers
 from quant_core.engine.run import (
@@ -25,13 +27,19 @@ __all__ = [
     "BATCH",
     "ENGINE",
     "EXECUTIONS",
+    "KEPT_FLIPS",
+    "RUNS",
     "UINT8",
+    "Apart",
     "Cell",
     "CellKey",
+    "Certified",
     "Comparison",
     "Failed",
+    "Flip",
     "Form",
     "IntegerCounts",
+    "LayerError",
     "Operands",
     "Progress",
     "Pulse",
@@ -42,6 +50,7 @@ __all__ = [
     "batch_size",
     "calibrate",
     "cell_plan",
+    "certify",
     "compare",
     "cut_off",
     "evaluate",
@@ -51,6 +60,7 @@ __all__ = [
     "integer_model",
     "latency_ratio",
     "latency_ratios",
+    "layer_errors",
     "make_session",
     "run",
     "run_all",
