@@ -3,11 +3,13 @@
 from quant_core.engine.batch_stats import batch_norm_distance
 from quant_core.engine.calibrate import calibrate, with_outputs
 from quant_core.engine.certify import KEPT_FLIPS, RUNS, Apart, Certified, Flip, certify
-from quant_core.engine.compare import Comparison, compare, latency_ratio, latency_ratios
+from quant_core.engine.compare import Comparison, compare, latency_ratio, latency_ratios, latency_times
 from quant_core.engine.evaluate import Progress, Reference, evaluate
 from quant_core.engine.inside import LayerError, layer_errors
 from quant_core.engine.integer_form import Form, Operands, integer_form, integer_model
 from quant_core.engine.integers import UINT8, IntegerCounts, Traced, trace_integers
+from quant_core.engine.memory import Memory, peak_memory, runtime, threads
+from quant_core.engine.profile import Times, layer_times
 from quant_core.engine.run import (
     BATCH,
     Pulse,
@@ -40,11 +42,13 @@ __all__ = [
     "Form",
     "IntegerCounts",
     "LayerError",
+    "Memory",
     "Operands",
     "Progress",
     "Pulse",
     "Reference",
     "Settled",
+    "Times",
     "Traced",
     "batch_norm_distance",
     "batch_size",
@@ -60,13 +64,18 @@ __all__ = [
     "integer_model",
     "latency_ratio",
     "latency_ratios",
+    "latency_times",
     "layer_errors",
+    "layer_times",
     "make_session",
+    "peak_memory",
     "run",
     "run_all",
     "run_whole",
+    "runtime",
     "settle",
     "sweep",
+    "threads",
     "trace_integers",
     "with_outputs",
 ]
