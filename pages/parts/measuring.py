@@ -20,23 +20,30 @@ from quant_core.study import (
     SWEEP,
     Cell,
     CellKey,
+    Certificate,
     DataCheck,
     Evaluation,
     Integers,
     Job,
     Latency,
+    LayerReport,
     Ranges,
+    Speed,
     Study,
     Wish,
     can_check,
+    certify_wish,
     check_wish,
     evaluation_wish,
     format_errors,
     formats_wish,
     integers_wish,
+    known_certificate,
     known_check,
     known_integers,
     known_latency,
+    known_layers,
+    known_speed,
     latency_wish,
     line,
     measure_formats,
@@ -76,6 +83,23 @@ def plan_latency(state: State, study: Study) -> Latency | None:
     job = wish.find(state.id)
     found = known_latency(study, state.plan)
     if found is None and not sweeping(state):
+        _ask(wish, state, job)
+    return found
+
+
+def known_verification(
+    state: State, study: Study
+) -> tuple[Certificate | None, LayerReport | None, Speed | None]:
+    """What certifying the plan in hand has found so far; the rest is asked for."""
+    decoder = state.view.decoder
+    wish = certify_wish(state.source, state.plan, decoder)
+    job = wish.find(state.id)
+    found = (
+        known_certificate(study, state.plan, decoder),
+        known_layers(study, state.plan, decoder),
+        known_speed(study, state.plan, decoder),
+    )
+    if None in found:
         _ask(wish, state, job)
     return found
 

@@ -50,12 +50,12 @@ def _input(shown: list[Preview]) -> None:
     with st.container(horizontal=True):
         for sample in shown:
             if sample.image is not None:
-                pixels, width = _pixels(sample.image)
+                picture, width = pixels(sample.image)
                 said = f"A sample as the network sees it, label {sample.label or 'unknown'}"
-                st.image(pixels, caption=sample.label, width=width, alt=said)
+                st.image(picture, caption=sample.label, width=width, alt=said)
 
 
-def _pixels(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
+def pixels(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
     """`image` with each pixel as a square, so that browsers do not blur small ones, and its width on the
     page.
     """

@@ -6,9 +6,10 @@ that is read after it. Weights are not in it, nor the scratch memory of kernels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from quant_core.graph import Flow, Graph, peak_alive, tensor_flow
+from quant_core.graph import Flow, peak_alive
 from quant_core.plan.plan import Plan
 
 
@@ -24,9 +25,10 @@ class Arena:
     step_fp32: str
 
 
-def arena(graph: Graph, plan: Plan) -> Arena | None:
-    """The arena of `plan`. None where the shape of some tensor is not known."""
-    steps, flows = tensor_flow(graph)
+def arena(steps: Sequence[str], flows: Sequence[Flow], plan: Plan) -> Arena | None:
+    """The arena of `plan` for the `steps` and `flows` of a graph, as `tensor_flow` gives them. None where the
+    shape of some tensor is not known.
+    """
     if not steps or any(flow.elements is None for flow in flows):
         return None
     widths = _widths(flows, plan)
@@ -38,7 +40,7 @@ def arena(graph: Graph, plan: Plan) -> Arena | None:
     return Arena(small, steps[at], whole, steps[whole_at])
 
 
-def _widths(flows: tuple[Flow, ...], plan: Plan) -> dict[str, int]:
+def _widths(flows: Sequence[Flow], plan: Plan) -> dict[str, int]:
     """Bits of each value of each tensor, the last made first."""
     widths: dict[str, int] = {}
     for flow in sorted(flows, key=lambda f: -f.made):
