@@ -27,8 +27,8 @@ def speed_and_memory(state: State, speed: Speed) -> None:
                 st.rerun()
     fp32, own = speed.memory_fp32, speed.memory
     st.caption(
-        f"Peak memory of a fresh process, batch {speed.timings[0].batch}: {text.size(own.peak)} with the file, "
-        f"{text.size(fp32.peak)} with FP32. Of that the model takes {text.size(own.model)} and "
+        f"Peak memory of a fresh process, batch {speed.timings[0].batch}: {text.size(own.peak)} with the "
+        f"file, {text.size(fp32.peak)} with FP32. Of that the model takes {text.size(own.model)} and "
         f"{text.size(fp32.model)}; the rest is Python and ONNX Runtime."
     )
     _layers(speed)
