@@ -102,9 +102,10 @@ def test_without_data_there_is_nothing_to_certify_on() -> None:
 @pytest.mark.parametrize("name", ["keywords", "stories", "faces"])
 def test_real_models_are_certified(models: Path, name: str) -> None:
     folder = models / name
-    data = folder / "data.npz" if (folder / "data.npz").exists() else next(folder.glob("*mages"), folder)
-    model = next(folder.glob("*.onnx"))
-    study = Study.open(model, data, samples=8)
+    pictures = (folder / "images").is_dir()
+    data = folder / ("images" if pictures else "data.npz")
+    how = "centred" if pictures else None
+    study = Study.open(folder / "model.onnx", data, preprocess=how, samples=5)
     plan = preset_plan(study.graph, "int8")
     certify_plan(study, plan)
     found, layers = known_certificate(study, plan), known_layers(study, plan)
