@@ -23,7 +23,7 @@ def speed_and_memory(state: State, speed: Speed) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption("The pairs lie far apart: the machine was busy.", width="content")
             if st.button("Time it again", icon=":material/timer:"):
-                certify_wish(state.source, state.plan, state.view.decoder).ask(state.id)
+                certify_wish(state.source, state.plan, state.view.decoder, "speed").ask(state.id)
                 st.rerun()
     fp32, own = speed.memory_fp32, speed.memory
     st.caption(

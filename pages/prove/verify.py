@@ -49,14 +49,16 @@ def main() -> None:
 
 
 def _page(state: State, study: Study) -> None:
-    certificate, layers, speed = known_verification(state, study)
+    known = known_verification(state, study)
+    certificate, layers, speed = known.certificate, known.layers, known.speed
     if state.plan.needs_calibration and study.calibration_is_generated:
         st.warning(f"**{metrics.MADE_UP.capitalize()}.** {metrics.MADE_UP_HELP}", icon=":material/info:")
     if certificate is None:
-        st.info(
-            f"The file is being run on all {len(study.data):,} samples. What is found is kept.",
-            icon=":material/hourglass_empty:",
-        )
+        if not known.stopped:
+            st.info(
+                f"The file is being run on all {len(study.data):,} samples. What is found is kept.",
+                icon=":material/hourglass_empty:",
+            )
         activations_line(state, study)
         return
     certificate_numbers(state, study, certificate)
@@ -66,20 +68,20 @@ def _page(state: State, study: Study) -> None:
         flips(study, certificate)
     st.subheader("Where error enters", anchor=False)
     if layers is None:
-        _waits("The layers are looked at next.")
+        _waits("The layers are being looked at.", known.stopped)
     else:
         _depth(layers)
     st.subheader("Float, simulated, shipped", anchor=False)
     ledger(certificate, layers)
     st.subheader("Speed and memory", anchor=False)
     if speed is None:
-        _waits("Times and memory are measured last.")
+        _waits("Times and memory are measured last.", known.stopped)
     else:
         speed_and_memory(state, speed)
 
 
-def _waits(said: str) -> None:
-    st.caption(f":material/hourglass_empty: {said}")
+def _waits(said: str, stopped: bool) -> None:
+    st.caption("Not measured." if stopped else f":material/hourglass_empty: {said}")
 
 
 def _depth(layers: LayerReport) -> None:

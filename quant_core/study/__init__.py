@@ -41,6 +41,7 @@ from quant_core.study.architecture import (
 )
 from quant_core.study.budget import BudgetSearch, Found
 from quant_core.study.certify import (
+    CERTIFIED,
     Certificate,
     LayerReport,
     certify_plan,
@@ -149,6 +150,7 @@ from quant_core.study.work import (
 __all__ = [
     "CALIBRATE",
     "CANCELLED",
+    "CERTIFIED",
     "CERTIFY",
     "CHECK",
     "COLOURS",

@@ -5,7 +5,7 @@ Each part is kept as soon as it is measured: the outputs, then the layers, then 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -23,6 +23,7 @@ from quant_core.study.speed import known_speed, measure_speed
 from quant_core.study.study import Study
 
 LAYER_SAMPLES = 64  # SQNR ranks as well on 8 to 16 samples as on all (0.999), see DESIGN.md, section 4
+CERTIFIED = ("outputs", "layers", "speed")  # parts of a certificate
 Interval = tuple[float, float]
 Tick = Callable[..., None]
 
@@ -115,17 +116,23 @@ def known_layers(study: Study, plan: Plan, decoder: str = "cast") -> LayerReport
     return None if record is None else LayerReport(record["samples"], pd.DataFrame(record["layers"]))
 
 
-def certify_plan(study: Study, plan: Plan, decoder: str = "cast", tick: Tick = lambda *_, **__: None) -> None:
-    """Measure and keep what is not known of the exported file of `plan`: outputs, layers, and speed, which is
-    measured again where the machine was busy.
+def certify_plan(
+    study: Study,
+    plan: Plan,
+    decoder: str = "cast",
+    parts: Sequence[str] = CERTIFIED,
+    tick: Tick = lambda *_, **__: None,
+) -> None:
+    """Measure and keep those `parts` of a certificate that are not known of the exported file of `plan`.
+    Speed is measured again where the machine was busy.
 
     PlanError where the model cannot take the plan, DataError without data."""
     exported = study.lowered(plan, decoder)
-    if known_certificate(study, plan, decoder) is None:
+    if "outputs" in parts and known_certificate(study, plan, decoder) is None:
         tick(0, len(study.data), "Running the file as its user will")
         about = _about(study, plan, decoder, "certificate")
         study.store.put(about, _certified(study, plan, exported, decoder, tick))
-    if known_layers(study, plan, decoder) is None:
+    if "layers" in parts and known_layers(study, plan, decoder) is None:
         some = draw(study.data, LAYER_SAMPLES)
         tick(0, len(some), "Looking where error enters")
         find, corrections = study.files.constants(plan)
@@ -145,7 +152,7 @@ def certify_plan(study: Study, plan: Plan, decoder: str = "cast", tick: Tick = l
         about = _about(study, plan, decoder, "layer errors")
         study.store.put(about, {"samples": len(some), "layers": rows})
     speed = known_speed(study, plan, decoder)
-    if speed is None or speed.is_noisy:
+    if "speed" in parts and (speed is None or speed.is_noisy):
         measure_speed(study, plan, exported, decoder, tick)
 
 

@@ -122,9 +122,9 @@ def export_wish(source: Source, plan: Plan, decoder: str) -> Wish:
     return Wish(EXPORT, spec, urgent=True, alone=True)
 
 
-def certify_wish(source: Source, plan: Plan, decoder: str) -> Wish:
-    """Certify the file of a plan: run it as its user will, look where error enters, time it."""
-    spec = {"source": asdict(source), "plan": plan.to_json(), "decoder": decoder}
+def certify_wish(source: Source, plan: Plan, decoder: str, part: str) -> Wish:
+    """Certify the file of a plan, one part at a time: its outputs, its layers, or its speed."""
+    spec = {"source": asdict(source), "plan": plan.to_json(), "decoder": decoder, "part": part}
     return Wish(CERTIFY, spec, urgent=True, alone=True)
 
 
@@ -225,7 +225,7 @@ def _export(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
 def _certify(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
     study, plan = _opened(spec, tick), Plan.from_json(spec["plan"])
     _calibrated(study, plan.needs_ranges, tick)
-    certify_plan(study, plan, spec["decoder"], tick)
+    certify_plan(study, plan, spec["decoder"], [spec["part"]], tick)
     return {}
 
 

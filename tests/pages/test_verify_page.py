@@ -118,3 +118,17 @@ def test_samples_without_labels_still_have_decisions(run: Run, repo: Path, tmp_p
     test = shown(run, source, "int8")
     assert [m.label for m in test.metric] == ["Agreement", "SQNR"]
     assert "Decisions that changed" in said(test)
+
+
+def test_a_part_that_fails_leaves_what_was_found(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from quant_core.errors import ModelError
+
+    def broken(*_: object, **__: object) -> None:
+        raise ModelError("the layers cannot be watched", "try again")
+
+    monkeypatch.setattr("quant_core.study.certify.layer_errors", broken)
+    test = shown(run, SOURCE, "int8-tensor")
+    assert "Not measured." in said(test)
+    assert "The layers cannot be watched" in said(test)
+    assert test.metric[0].label == "Top-1 of the file"
+    assert "Try again" in [b.label for b in test.button]
