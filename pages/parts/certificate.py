@@ -100,7 +100,9 @@ def activations_line(state: State, study: Study) -> None:
 def ledger(certificate: Certificate, layers: LayerReport | None) -> None:
     """How far the three runs lie apart: outputs, decisions, and the codes inside."""
     table = certificate.outputs
-    if not table.empty:
+    if table.empty:
+        st.caption("No output of this model is in floats.")
+    else:
         _outputs(certificate, table)
     if layers is not None and not layers.coded.empty:
         _codes(layers)

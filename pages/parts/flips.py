@@ -8,7 +8,7 @@ import streamlit as st
 from pages.parts import text
 from pages.parts.preview import pixels
 from pages.parts.tables import csv_button
-from quant_core.study import Certificate, Study, preview
+from quant_core.study import Certificate, Preview, Study, preview
 
 _DRAWN = 24  # pictures
 
@@ -21,15 +21,17 @@ def flips(study: Study, certificate: Certificate) -> None:
         return
     shown = certificate.flips
     drawn = list(dict.fromkeys(flip.sample for flip in shown))[:_DRAWN]
-    found = sorted(preview(study, drawn), key=lambda p: p.image is not None)
-    seen = {p.sample: p for p in found}  # of several inputs one that can be drawn
+    seen: dict[int, Preview] = {}  # of several inputs the first one that can be drawn, else the first
+    for sample in preview(study, drawn):
+        if sample.sample not in seen or seen[sample.sample].image is None is not sample.image:
+            seen[sample.sample] = sample
     if any(p.image is not None for p in seen.values()):
         with st.container(horizontal=True, key="flips"):
             for flip in shown:
-                sample = seen.get(flip.sample)
-                if sample is None or sample.image is None:
+                fed = seen.get(flip.sample)
+                if fed is None or fed.image is None:
                     continue
-                image, width = pixels(sample.image)
+                image, width = pixels(fed.image)
                 label = "" if flip.label is None else f", label {flip.label}"
                 said = f"{flip.fp32} → {flip.shipped}{label}"
                 st.image(image, said, width=width, alt=f"Sample {flip.sample}, decision {said}")
@@ -54,12 +56,12 @@ def _count(certificate: Certificate, changed: int) -> str:
     what = "decisions" if certificate.decisions != certificate.samples else "samples"
     if not changed:
         return f"The file decides as FP32 does on all {certificate.decisions:,} {what}."
-    said = f"{changed:,} of {certificate.decisions:,} {what} are decided in another way."
+    said = f"Decided in another way: {changed:,} of {certificate.decisions:,} {what}."
     if certificate.gained is not None and certificate.lost is not None:
         neither = changed - certificate.gained - certificate.lost
         said += (
-            f" {certificate.lost:,} were right in FP32 only, {certificate.gained:,} are right in the file "
-            f"only, {neither:,} are wrong in both."
+            f" Right in FP32 only: {certificate.lost:,}, in the file only: {certificate.gained:,}; wrong in "
+            f"both: {neither:,}."
         )
     if changed > len(certificate.flips):
         said += f" The {len(certificate.flips)} of which FP32 was most sure are shown."

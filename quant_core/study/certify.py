@@ -24,6 +24,15 @@ from quant_core.study.study import Study
 
 LAYER_SAMPLES = 64  # SQNR ranks as well on 8 to 16 samples as on all (0.999), see DESIGN.md, section 4
 CERTIFIED = ("outputs", "layers", "speed")  # parts of a certificate
+_COUNTED = ("differ", "beyond_one", "largest")
+_COLUMNS = [
+    "layer",
+    "isolated_db",
+    "accumulated_db",
+    "codes",
+    *_COUNTED,
+    *(f"shipped_{name}" for name in _COUNTED),
+]
 Interval = tuple[float, float]
 Tick = Callable[..., None]
 
@@ -113,7 +122,11 @@ def known_certificate(study: Study, plan: Plan, decoder: str = "cast") -> Certif
 def known_layers(study: Study, plan: Plan, decoder: str = "cast") -> LayerReport | None:
     """Where error enters, if it was measured before."""
     record = study.store.get(_about(study, plan, decoder, "layer errors"))
-    return None if record is None else LayerReport(record["samples"], pd.DataFrame(record["layers"]))
+    return (
+        None
+        if record is None
+        else LayerReport(record["samples"], pd.DataFrame(record["layers"], columns=_COLUMNS))
+    )
 
 
 def certify_plan(
@@ -193,8 +206,7 @@ def _apart(row: Apart) -> dict[str, Any]:
 
 def _codes(found: CodeDifferences | None, prefix: str) -> dict[str, Any]:
     about = {} if prefix else {"codes": None if found is None else found.elements}
-    names = ("differ", "beyond_one", "largest")
-    return about | {prefix + n: None if found is None else getattr(found, n) for n in names}
+    return about | {prefix + n: None if found is None else getattr(found, n) for n in _COUNTED}
 
 
 def _about(study: Study, plan: Plan, decoder: str, what: str) -> dict[str, Any]:

@@ -197,8 +197,12 @@ class Study:
         return self.files.bytes_of(plan, measured=exact), exact and not self.graph.file.is_large
 
     def arena(self, plan: Plan) -> Arena | None:
-        """The bytes of activations that `plan` needs at a time; None where not all shapes are known."""
-        return arena(*self._flow, plan)
+        """The bytes of activations that `plan` needs at a time; None where not all shapes are known before
+        the model runs.
+        """
+        ports = inputs_of(self.graph.file.model)
+        free = any(not isinstance(size, int) for port in ports for size in port.shape[1:])
+        return None if free else arena(*self._flow, plan)
 
     @cached_property
     def _flow(self) -> tuple[tuple[str, ...], tuple[Flow, ...]]:
