@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 
 from quant_core.data import Batch
+from quant_core.engine.compare import LEAST_RUNS
 from quant_core.engine.run import Pulse, run_whole
 from quant_core.engine.session import reason_of
 from quant_core.errors import ModelError
@@ -43,25 +46,43 @@ class Times:
 
 
 def layer_times(
-    graph: Graph, model: ir.Model, feeds: Batch, runs: int = 10, pulse: Pulse = lambda: None
-) -> Times:
-    """Profile `model`, the graph of `graph` or a lowered one, with default options on one batch."""
+    graph: Graph,
+    models: Sequence[ir.Model],
+    feeds: Batch,
+    runs: int = 20,
+    pulse: Pulse = lambda: None,
+    budget: float = float("inf"),
+) -> list[Times]:
+    """Profile `models`, the graph of `graph` or lowered ones, in turns with default options on one batch.
+    After `budget` seconds no further turn begins, but for the first `LEAST_RUNS`.
+    """
     names = list(dict.fromkeys(layer.node for layer in graph.quantizable))
-    marked = _marked(Graph(graph.file, model.clone()), names)
     with tempfile.TemporaryDirectory() as folder:
-        options = ort.SessionOptions()
-        options.log_severity_level = 4
-        options.enable_profiling = True
-        options.profile_file_prefix = str(Path(folder) / "run")
-        try:
-            session = ort.InferenceSession(marked, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # pybind raises a dozen unrelated kinds
-            raise ModelError(f"ONNX Runtime does not profile the model ({reason_of(error)})") from error
-        for _ in range(_WARM_UP + runs):
+        sessions = []
+        for number, model in enumerate(models):
+            marked = _marked(Graph(graph.file, model.clone()), names)
+            sessions.append(_profiled(marked, Path(folder) / f"run{number}"))
+        end = time.monotonic() + budget
+        for number in range(_WARM_UP + runs):
+            if number >= _WARM_UP + LEAST_RUNS and time.monotonic() > end:
+                break
             pulse()
-            run_whole(session, feeds)
-        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    return _summed(events, names)
+            for session in sessions:
+                run_whole(session, feeds)
+        written = [Path(session.end_profiling()) for session in sessions]
+        return [_summed(json.loads(path.read_text(encoding="utf-8")), names) for path in written]
+
+
+def _profiled(model: bytes, prefix: Path) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.enable_profiling = True
+    options.profile_file_prefix = str(prefix)
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # two live sessions, see session.py
+    try:
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # pybind raises a dozen unrelated kinds
+        raise ModelError(f"ONNX Runtime does not profile the model ({reason_of(error)})") from error
 
 
 def _marked(graph: Graph, names: list[str]) -> bytes:

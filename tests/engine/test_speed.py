@@ -24,7 +24,7 @@ def test_every_layer_finds_its_kernel(bench: Any, preset: str | None) -> None:
         content = to_bytes(lower(bench.cache, plan, bench.ranges.find))
         model = ir.from_proto(onnx.load_from_string(content))
     before = [node.name for node in model.graph]
-    found = layer_times(bench.graph, model, bench.data.arrays, runs=3)
+    (found,) = layer_times(bench.graph, [model], bench.data.arrays, runs=3)
     assert list(found.layers) == ["first", "depthwise", "pointwise", "classifier"]
     assert all(ms > 0 for ms in found.layers.values())
     assert found.total >= sum(found.others.values()) >= 0
