@@ -61,9 +61,8 @@ def main() -> None:
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         found = json.loads(done.stdout.splitlines()[-1])
         peaks.append(found["peak"])
-        print(
-            f"N = {samples:<6}       peak {found['peak'] / MIB:.0f} MiB, {found['before'] / MIB:.0f} before"
-        )
+        before, between, most = (found[name] / MIB for name in ("before", "between", "peak"))
+        print(f"N = {samples:<6}       peak {most:.0f} MiB, {between:.0f} after outputs, {before:.0f} before")
         print(f"                 outputs {found['outputs']:.1f} FP32 passes, layers {found['layers']:.1f}")
     print(f"peak, last/first {peaks[-1] / peaks[0]:.3f}")
 
@@ -81,12 +80,19 @@ def measure(model: str, data: str, preprocess: str | None, preset: str, samples:
     next(run_all(session, repeated, size))
     before = peak()
     outputs = timed(lambda: certify(reference, exported, repeated, size, study.task))
+    between = peak()
     layers = timed(
         lambda: layer_errors(study.cache, plan, exported, find, corrections, repeated, plan.has_dynamic)
     )
     after = peak()
     one = timed(lambda: [None for _ in run_all(session, repeated, size)])
-    return {"before": before, "peak": after, "outputs": outputs / one, "layers": layers / one}
+    return {
+        "before": before,
+        "between": between,
+        "peak": after,
+        "outputs": outputs / one,
+        "layers": layers / one,
+    }
 
 
 def peak() -> int:
