@@ -27,7 +27,7 @@ import numpy as np
 import onnxruntime as ort
 
 from quant_core.data import Subset
-from quant_core.engine import batch_size, certify, layer_errors, make_session, run_all
+from quant_core.engine import batch_size, certify, fixed_batch, layer_errors, make_session, run_all
 from quant_core.graph import inputs_of, runnable
 from quant_core.plan import preset_plan
 from quant_core.study import Study
@@ -36,6 +36,7 @@ MODELS = Path(
     os.environ.get("QUANTSCOPE_MODELS") or Path(__file__).resolve().parents[2] / "shared" / "models"
 )
 MIB = 1 << 20
+AT_ONCE = 8  # as in study/certify.py
 
 
 def main() -> None:
@@ -75,7 +76,8 @@ def measure(model: str, data: str, preprocess: str | None, preset: str, samples:
     find, corrections = study.files.constants(plan)
     repeated = Subset(study.data, np.arange(samples) % len(study.data))
     inputs = inputs_of(study.graph.file.model)
-    size, reference = batch_size(inputs, plan.has_dynamic), runnable(study.graph.file)
+    size = fixed_batch(inputs) or min(batch_size(inputs, plan.has_dynamic), AT_ONCE)
+    reference = runnable(study.graph.file)
     session = make_session(reference, "float")
     next(run_all(session, repeated, size))
     before = peak()

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from quant_core.data import Quality, draw, measure_of
-from quant_core.engine import Apart, Flip, batch_size, certify, layer_errors
+from quant_core.engine import Apart, Flip, batch_size, certify, fixed_batch, layer_errors
 from quant_core.formats import sqnr_from_power
 from quant_core.graph import inputs_of, runnable
 from quant_core.lower import lowered_opset
@@ -24,6 +24,9 @@ from quant_core.study.study import Study
 
 LAYER_SAMPLES = 64  # SQNR ranks as well on 8 to 16 samples as on all (0.999), see DESIGN.md, section 4
 CERTIFIED = ("outputs", "layers", "speed")  # parts of a certificate
+# Three sessions are alive: MobileNet v1 at 32 samples took 540 MiB beyond what was there, see
+# benchmarks/certify.py. Static ranges give the same numbers at any batch.
+_AT_ONCE = 8
 _COUNTED = ("differ", "beyond_one", "largest")
 _COLUMNS = [
     "layer",
@@ -171,7 +174,7 @@ def certify_plan(
 
 def _certified(study: Study, plan: Plan, exported: bytes, decoder: str, tick: Tick) -> dict[str, Any]:
     file = study.graph.file
-    size = batch_size(inputs_of(file.model), plan.has_dynamic)
+    size = _size(study, plan)
     found = certify(runnable(file), exported, study.data, size, study.task, tick)
     return {
         "bytes": len(exported),
@@ -186,6 +189,12 @@ def _certified(study: Study, plan: Plan, exported: bytes, decoder: str, tick: Ti
         "lost": found.lost,
         "flips": [asdict(flip) for flip in found.flips],
     }
+
+
+def _size(study: Study, plan: Plan) -> int:
+    """Samples at a time: what the model fixes, 1 where ranges are found per batch, else `_AT_ONCE`."""
+    inputs = inputs_of(study.graph.file.model)
+    return fixed_batch(inputs) or min(batch_size(inputs, plan.has_dynamic), _AT_ONCE)
 
 
 def _apart(row: Apart) -> dict[str, Any]:
@@ -211,5 +220,5 @@ def _codes(found: CodeDifferences | None, prefix: str) -> dict[str, Any]:
 
 def _about(study: Study, plan: Plan, decoder: str, what: str) -> dict[str, Any]:
     about: dict[str, Any] = study.keys.plan(plan, "shipped", study.data, decoder)
-    about["what"] = f"{what} {plan.key}"
+    about |= {"what": f"{what} {plan.key}", "batch": _size(study, plan)}
     return about | ({"samples": LAYER_SAMPLES} if what == "layer errors" else {})
