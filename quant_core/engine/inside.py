@@ -37,7 +37,7 @@ from quant_core.lower import Corrections, FindRange, WeightCache, lower, to_byte
 from quant_core.plan import Plan
 from quant_core.stats import CodeDifferences
 
-LIMIT = 128 << 20
+LIMIT = 64 << 20
 _MOST = 32  # samples at a time
 
 
