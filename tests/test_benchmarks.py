@@ -29,3 +29,13 @@ def test_calibration_is_measured_for_each_number_of_samples(repo: Path) -> None:
     last = re.search(r"peak, last/first +(\S+)", done.stdout)
     assert last is not None
     assert 0.5 < float(last[1]) < 1.5
+
+
+def test_certifying_needs_no_more_memory_for_more_samples(repo: Path) -> None:
+    sample = get_sample("digits-cnn")
+    command = [sys.executable, "benchmarks/certify.py", "--samples", "16,64"]
+    command += ["--model", str(sample.model), "--data", str(sample.evaluation)]
+    done = subprocess.run(command, cwd=repo, capture_output=True, text=True, check=True)
+    last = re.search(r"peak, last/first +(\S+)", done.stdout)
+    assert last is not None
+    assert 0.5 < float(last[1]) < 1.5

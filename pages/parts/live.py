@@ -10,6 +10,7 @@ from quant_core.errors import QuantscopeError
 from quant_core.plan import Plan
 from quant_core.study import (
     CALIBRATE,
+    CERTIFY,
     CHECK,
     DONE,
     EVALUATE,
@@ -33,6 +34,7 @@ _NAMES = {
     SWEEP: ("Sensitivity", "cells"),
     SEARCH: ("Search", "cells"),
     EXPORT: ("Export", "samples"),
+    CERTIFY: ("Verify", "samples"),
     CALIBRATE: ("Calibration", "samples"),
     SETTLE: ("Enough samples?", "samples"),
     FORMATS: ("Every format", "formats"),

@@ -6,6 +6,7 @@ runs the page again when one is done."""
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from itertools import accumulate
 
 import pandas as pd
@@ -16,27 +17,36 @@ from quant_core.formats import Scheme
 from quant_core.plan import PRESETS, Plan, preset_plan
 from quant_core.study import (
     CANCELLED,
+    CERTIFIED,
     DONE,
+    FAILED,
     SWEEP,
     Cell,
     CellKey,
+    Certificate,
     DataCheck,
     Evaluation,
     Integers,
     Job,
     Latency,
+    LayerReport,
     Ranges,
+    Speed,
     Study,
     Wish,
     can_check,
+    certify_wish,
     check_wish,
     evaluation_wish,
     format_errors,
     formats_wish,
     integers_wish,
+    known_certificate,
     known_check,
     known_integers,
     known_latency,
+    known_layers,
+    known_speed,
     latency_wish,
     line,
     measure_formats,
@@ -78,6 +88,29 @@ def plan_latency(state: State, study: Study) -> Latency | None:
     if found is None and not sweeping(state):
         _ask(wish, state, job)
     return found
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What certifying a plan has found so far. `stopped`: its next part failed; the job panel says why."""
+
+    certificate: Certificate | None
+    layers: LayerReport | None
+    speed: Speed | None
+    stopped: bool = False
+
+
+def known_verification(state: State, study: Study) -> Verification:
+    """What certifying the plan in hand has found so far; the next part is asked for."""
+    given = study, state.plan, state.view.decoder
+    wishes = [certify_wish(state.source, state.plan, state.view.decoder, part) for part in CERTIFIED]
+    jobs = [wish.find(state.id) for wish in wishes]
+    found = known_certificate(*given), known_layers(*given), known_speed(*given)
+    for wish, job, part in zip(wishes, jobs, found, strict=True):
+        if part is None:
+            _ask(wish, state, job)
+            return Verification(*found, stopped=job is not None and job.state == FAILED)
+    return Verification(*found)
 
 
 def sweeping(state: State) -> Job | None:

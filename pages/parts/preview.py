@@ -52,16 +52,16 @@ def _input(shown: list[Preview]) -> None:
     with st.container(horizontal=True):
         for sample in shown:
             if sample.image is not None:
-                pixels, width = _pixels(sample.image)
+                picture, width = pixels(sample.image)
                 said = f"A sample as the network sees it, label {sample.label or 'unknown'}"
-                st.image(pixels, caption=sample.label, width=width, alt=said)
+                st.image(picture, caption=sample.label, width=width, alt=said)
 
 
 def _is_series(image: NDArray[np.uint8]) -> bool:
     return image.shape[1] >= _FLAT * image.shape[0]
 
 
-def _pixels(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
+def pixels(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
     """`image` with each pixel as a square, so that browsers do not blur small ones, and its width on the
     page; the rows of a series are drawn high.
     """

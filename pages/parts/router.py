@@ -13,6 +13,7 @@ from pages.parts.links import (
     MODEL,
     SENSITIVITY,
     START,
+    VERIFY,
     WEIGHTS,
 )
 
@@ -46,7 +47,10 @@ SECTIONS = {
         ),
         st.Page(COMPARE, title="Compare", icon=":material/compare_arrows:"),
     ],
-    "Prove": [st.Page(EXPORT, title="Export", icon=":material/download:")],
+    "Prove": [
+        st.Page(VERIFY, title="Verify", icon=":material/verified:"),
+        st.Page(EXPORT, title="Export", icon=":material/download:"),
+    ],
 }
 
 st.logo(str(ASSETS / "logo.svg"), size="medium")

@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts import metrics, text
+from pages.parts.certificate import activations_line
 from pages.parts.header import window
 from pages.parts.links import MIXED_PRECISION
 from pages.parts.nothing import nothing_to_quantize
@@ -130,6 +131,7 @@ def _numbers(state: State, study: Study, job: Job) -> None:
         f"{result['bytes']:,} bytes, {share:.2f} % of FP32; opset {result['opset']}; "
         f"sha256 {result['sha256']}"
     )
+    activations_line(state, study)
     if state.plan.needs_calibration and study.calibration_is_generated:
         st.warning(f"**{metrics.MADE_UP.capitalize()}.** {metrics.MADE_UP_HELP}", icon=":material/info:")
     st.subheader("This file, measured", anchor=False)

@@ -5,7 +5,7 @@ from quant_core.data.dataset import ArrayDataset, Batch, Dataset, Labels, Subset
 from quant_core.data.fit import fit
 from quant_core.data.generated import COUNT, GENERATED, generated_data
 from quant_core.data.images import ImageDataset
-from quant_core.data.metrics import Outputs, Quality, QualityMeter, has_classes
+from quant_core.data.metrics import Outputs, Quality, QualityMeter, has_classes, log_probabilities
 from quant_core.data.open import ENDINGS, KINDS, Reading, open_data
 from quant_core.data.preprocess import PRESETS, Preprocess, get_preprocess, image_input
 from quant_core.data.samples import DEFAULT, PREFIX, Sample, get_sample, samples
@@ -46,6 +46,7 @@ __all__ = [
     "guess_task",
     "has_classes",
     "image_input",
+    "log_probabilities",
     "looks_carried",
     "make_task",
     "measure_of",

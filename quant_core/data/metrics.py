@@ -81,7 +81,7 @@ class QualityMeter:
             choice, wanted = actual.argmax(axis=-1), expected.argmax(axis=-1)
             self._agree += int((choice == wanted).sum())
             self._decisions += int(choice.size)
-            log_p, log_q = _log_probabilities(expected), _log_probabilities(actual)
+            log_p, log_q = log_probabilities(expected), log_probabilities(actual)
             self._kl += float((np.exp(log_p) * (log_p - log_q)).sum())  # KL(expected || actual), nats
         self._score.add(Seen(outputs, reference, labels, feeds or {}, log_q))
 
@@ -122,7 +122,10 @@ def has_classes(output: NDArray[np.generic]) -> bool:
     return output.ndim >= 2 and output.shape[-1] > 1 and output.dtype.kind == "f"
 
 
-def _log_probabilities(x: NDArray[np.generic]) -> NDArray[np.float64]:
+def log_probabilities(x: NDArray[np.generic]) -> NDArray[np.float64]:
+    """The logarithms of the probabilities of classes on the last axis, in nats; `x` are probabilities or
+    logits.
+    """
     wide = x.astype(np.float64)
     if wide.min() >= 0 and np.allclose(wide.sum(axis=-1), 1.0, atol=1e-3):
         clipped = np.maximum(wide, 1e-12)

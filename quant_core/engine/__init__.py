@@ -2,12 +2,16 @@
 
 from quant_core.engine.batch_stats import batch_norm_distance
 from quant_core.engine.calibrate import calibrate, with_outputs
+from quant_core.engine.certify import KEPT_FLIPS, RUNS, Apart, Certified, Flip, certify
 from quant_core.engine.chain import Chain
-from quant_core.engine.compare import Comparison, compare, latency_ratio, latency_ratios
+from quant_core.engine.compare import Comparison, compare, latency_ratio, latency_ratios, latency_times
 from quant_core.engine.evaluate import Progress, Reference, evaluate, evaluate_outputs
+from quant_core.engine.inside import LayerError, layer_errors
 from quant_core.engine.integer_form import Form, Operands, integer_form, integer_model
 from quant_core.engine.integers import UINT8, IntegerCounts, Traced, trace_integers
 from quant_core.engine.memo import Memo, process_memo
+from quant_core.engine.memory import Memory, peak_memory, runtime, threads
+from quant_core.engine.profile import Times, layer_times
 from quant_core.engine.run import (
     BATCH,
     Pulse,
@@ -27,25 +31,34 @@ __all__ = [
     "BATCH",
     "ENGINE",
     "EXECUTIONS",
+    "KEPT_FLIPS",
+    "RUNS",
     "UINT8",
+    "Apart",
     "Cell",
     "CellKey",
+    "Certified",
     "Chain",
     "Comparison",
     "Failed",
+    "Flip",
     "Form",
     "IntegerCounts",
+    "LayerError",
     "Memo",
+    "Memory",
     "Operands",
     "Progress",
     "Pulse",
     "Reference",
     "Settled",
+    "Times",
     "Traced",
     "batch_norm_distance",
     "batch_size",
     "calibrate",
     "cell_plan",
+    "certify",
     "compare",
     "cut_off",
     "evaluate",
@@ -56,13 +69,19 @@ __all__ = [
     "integer_model",
     "latency_ratio",
     "latency_ratios",
+    "latency_times",
+    "layer_errors",
+    "layer_times",
     "make_session",
+    "peak_memory",
     "process_memo",
     "run",
     "run_all",
     "run_whole",
+    "runtime",
     "settle",
     "sweep",
+    "threads",
     "trace_integers",
     "with_outputs",
 ]

@@ -15,6 +15,7 @@ from quant_core.engine.session import make_session
 from quant_core.errors import DataError
 
 TIMED_RUNS = 30
+LEAST_RUNS = 5
 WARM_UP = 3
 
 
@@ -59,17 +60,35 @@ def latency_ratios(
     runs: int = TIMED_RUNS,
     pulse: Pulse = lambda: None,
 ) -> NDArray[np.float64]:
-    """Time of B over time of A, `[runs]`: paired, interleaved runs on the first batch, after a warm-up.
-    `pulse` is called between pairs.
+    """Time of B over time of A, `[runs]`: the ratios of `latency_times`."""
+    times = latency_times(a, b, data, size, runs, pulse)
+    return times[:, 1] / times[:, 0]
+
+
+def latency_times(
+    a: Path | bytes,
+    b: Path | bytes,
+    data: Dataset,
+    size: int,
+    runs: int = TIMED_RUNS,
+    pulse: Pulse = lambda: None,
+    budget: float = float("inf"),
+) -> NDArray[np.float64]:
+    """Seconds of A and of B, `[runs, 2]`: paired, interleaved runs on the first batch, after a warm-up.
+    `pulse` is called between pairs. After `budget` seconds no further pair begins, but for the first
+    `LEAST_RUNS`.
     """
     sessions = make_session(a, "shipped"), make_session(b, "shipped")
     feeds, _ = next(data.batches(size))
     times = np.empty((runs, 2))
+    end = time.monotonic() + budget
     for number in range(-WARM_UP, runs):
+        if number >= LEAST_RUNS and time.monotonic() > end:
+            return times[:number]
         pulse()
         for which, session in enumerate(sessions):
             start = time.perf_counter()
             run_whole(session, feeds)
             if number >= 0:
                 times[number, which] = time.perf_counter() - start
-    return times[:, 1] / times[:, 0]
+    return times

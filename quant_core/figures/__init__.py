@@ -2,6 +2,7 @@
 
 from quant_core.figures.activations import activation_figure, layer_ranges_figure, settling_figure
 from quant_core.figures.architecture import Box, graph_figure, graph_option, value_color
+from quant_core.figures.certify import depth_figure, times_figure
 from quant_core.figures.compare import shares_figure
 from quant_core.figures.integers import accumulator_figure
 from quant_core.figures.layered import Layout, layered
@@ -32,6 +33,7 @@ __all__ = [
     "codes_figure",
     "contrast",
     "damage_color",
+    "depth_figure",
     "graph_figure",
     "graph_option",
     "histogram_figure",
@@ -44,6 +46,7 @@ __all__ = [
     "settling_figure",
     "shares_figure",
     "text_on",
+    "times_figure",
     "tradeoff_figure",
     "value_color",
 ]

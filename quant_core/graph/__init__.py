@@ -4,6 +4,7 @@ from quant_core.graph.blocks import fold, repeated_blocks
 from quant_core.graph.cut import Segment, cut_segments, stretch, suffix
 from quant_core.graph.describe import Port, count_parameters, inputs_of, outputs_of
 from quant_core.graph.file import ModelFile, read_model, runnable
+from quant_core.graph.flow import Flow, Read, peak_alive, tensor_flow
 from quant_core.graph.graph import Graph
 from quant_core.graph.indices import index_rows
 from quant_core.graph.layers import Layer, Reason, weight_chain
@@ -17,6 +18,7 @@ __all__ = [
     "INPUT",
     "OUTPUT",
     "Entering",
+    "Flow",
     "Graph",
     "Layer",
     "ModelFile",
@@ -24,6 +26,7 @@ __all__ = [
     "Part",
     "Port",
     "QuantizedLayer",
+    "Read",
     "Reason",
     "Segment",
     "Stored",
@@ -39,6 +42,7 @@ __all__ = [
     "merge_small",
     "opset_of",
     "outputs_of",
+    "peak_alive",
     "product_of",
     "raise_opset",
     "read_model",
@@ -49,5 +53,6 @@ __all__ = [
     "slots_of",
     "stretch",
     "suffix",
+    "tensor_flow",
     "weight_chain",
 ]

@@ -1,5 +1,6 @@
 """Plans: which layer has which precision, presets, rules, and the plan file."""
 
+from quant_core.plan.arena import Arena, arena
 from quant_core.plan.plan import Plan, diff, differences, read_plan, write_plan
 from quant_core.plan.precision import Precision
 from quant_core.plan.presets import (
@@ -17,8 +18,10 @@ from quant_core.plan.rules import check_plan, why_not
 __all__ = [
     "PARTS",
     "PRESETS",
+    "Arena",
     "Plan",
     "Precision",
+    "arena",
     "cell_precision",
     "check_plan",
     "default_activation_scheme",

@@ -42,6 +42,14 @@ from quant_core.study.architecture import (
     tensors_of,
 )
 from quant_core.study.budget import BudgetSearch, Found
+from quant_core.study.certify import (
+    CERTIFIED,
+    Certificate,
+    LayerReport,
+    certify_plan,
+    known_certificate,
+    known_layers,
+)
 from quant_core.study.check_data import DataCheck, DataFit, check_preprocess
 from quant_core.study.checked import can_check, keep_check, known_check, with_better
 from quant_core.study.codes import Codes, codes_table, weight_codes
@@ -96,6 +104,7 @@ from quant_core.study.sensitivity import (
 from quant_core.study.sessions import keep_plan, load_plans, load_session, new_session_id, save_session
 from quant_core.study.settled import METHODS, Settling, known_settling, top_samples
 from quant_core.study.source import Source
+from quant_core.study.speed import Speed, Timing, known_speed
 from quant_core.study.stored import everything_stored
 from quant_core.study.study import Study
 from quant_core.study.uploads import keep_upload
@@ -110,6 +119,7 @@ from quant_core.study.weights import (
 )
 from quant_core.study.work import (
     CALIBRATE,
+    CERTIFY,
     CHECK,
     EVALUATE,
     EXPORT,
@@ -123,6 +133,7 @@ from quant_core.study.work import (
     SWEEP,
     Wish,
     cells_of,
+    certify_wish,
     check_wish,
     evaluation_wish,
     export_wish,
@@ -141,6 +152,8 @@ from quant_core.study.work import (
 __all__ = [
     "CALIBRATE",
     "CANCELLED",
+    "CERTIFIED",
+    "CERTIFY",
     "CHECK",
     "COLOURS",
     "DECODERS",
@@ -175,6 +188,7 @@ __all__ = [
     "BudgetSearch",
     "Cell",
     "CellKey",
+    "Certificate",
     "Codes",
     "DataCheck",
     "DataFit",
@@ -188,6 +202,7 @@ __all__ = [
     "Integers",
     "Job",
     "Latency",
+    "LayerReport",
     "Measure",
     "Panel",
     "Preview",
@@ -198,8 +213,10 @@ __all__ = [
     "Saving",
     "Settling",
     "Source",
+    "Speed",
     "Step",
     "Study",
+    "Timing",
     "Wish",
     "activation_formats",
     "activation_histogram",
@@ -210,6 +227,8 @@ __all__ = [
     "can_check",
     "cell_json",
     "cells_of",
+    "certify_plan",
+    "certify_wish",
     "channel_errors",
     "channel_ranges",
     "check_layer",
@@ -249,10 +268,13 @@ __all__ = [
     "keep_plan",
     "keep_upload",
     "kept_path",
+    "known_certificate",
     "known_check",
     "known_integers",
     "known_latency",
+    "known_layers",
     "known_settling",
+    "known_speed",
     "latency_wish",
     "layer_activations",
     "layer_differences",

@@ -76,6 +76,10 @@ class Files:
                 total += stored_bits(layout_of(layer.shape, layer.axis, scheme), scheme) / 8 - layer.bytes
         return round(total)
 
+    def constants(self, plan: Plan) -> tuple[FindRange, Corrections]:
+        """The activation ranges and the bias corrections that the file of `plan` holds."""
+        return self._find(plan), self._corrections(plan)
+
     def check(self, plan: Plan) -> None:
         """PlanError where `plan` needs calibration samples and there are none."""
         if plan.needs_calibration and self.calibration is None:

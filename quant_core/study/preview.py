@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +16,13 @@ _VALUES = 24  # of a sample that is not drawn
 
 @dataclass(frozen=True)
 class Preview:
-    """One sample as one input takes it. `image` is `[height, width]` or `[height, width, 3]` uint8 where it
-    can be drawn (scaled from `low`..`high`), else `values` are its first ones as text. `label` is its
-    label.
-    """
+    """One sample, by its number, as one input takes it.
+
+    `image` is `[height, width]` or `[height, width, 3]` uint8 where it can be drawn (scaled from
+    `low`..`high`), else `values` are its first ones as text. `label` is its label."""
 
     input: str
+    sample: int
     shape: tuple[int, ...]
     low: float
     high: float
@@ -30,10 +32,10 @@ class Preview:
     label: str
 
 
-def preview(study: Study, count: int = 6) -> list[Preview]:
-    """The first `count` samples, for each input."""
+def preview(study: Study, which: int | Sequence[int] = 6) -> list[Preview]:
+    """The first samples, as many as said, or those with the numbers in `which`; for each input."""
     data = study.data
-    chosen = np.arange(min(count, len(data)))
+    chosen = np.arange(min(which, len(data))) if isinstance(which, int) else np.array(which, np.int64)
     batch = data.take(chosen)
     found = []
     for port in inputs_of(study.graph.file.model):
@@ -44,11 +46,12 @@ def preview(study: Study, count: int = 6) -> list[Preview]:
         low, high = (
             (float(array.min()), float(array.max())) if array.dtype.kind in "fiu" and array.size else (0, 0)
         )
-        for index in chosen:
-            sample = np.asarray(array[index])
+        for row, index in enumerate(chosen):
+            sample = np.asarray(array[row])
             found.append(
                 Preview(
                     port.name,
+                    int(index),
                     tuple(int(n) for n in sample.shape),
                     low,
                     high,

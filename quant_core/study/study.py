@@ -26,9 +26,9 @@ from quant_core.engine import (
 )
 from quant_core.errors import DataError, FormatError, ModelError
 from quant_core.formats import QuantizedTensor, Scheme, get_format
-from quant_core.graph import Graph, Layer, index_rows, inputs_of, runnable
+from quant_core.graph import Flow, Graph, Layer, index_rows, inputs_of, runnable, tensor_flow
 from quant_core.lower import SAVINGS, WeightCache, lowered_opset
-from quant_core.plan import PARTS, Plan
+from quant_core.plan import PARTS, Arena, Plan, arena
 from quant_core.prepare import Saving, Step, may_save
 from quant_core.stats import Ranges
 from quant_core.store import Store, measurement_key
@@ -202,6 +202,18 @@ class Study:
         """
         exact = not plan.needs_ranges or self.has_ranges
         return self.files.bytes_of(plan, measured=exact), exact and not self.graph.file.is_large
+
+    def arena(self, plan: Plan) -> Arena | None:
+        """The bytes of activations that `plan` needs at a time; None where not all shapes are known before
+        the model runs.
+        """
+        ports = inputs_of(self.graph.file.model)
+        free = any(not isinstance(size, int) for port in ports for size in port.shape[1:])
+        return None if free else arena(*self._flow, plan)
+
+    @cached_property
+    def _flow(self) -> tuple[tuple[str, ...], tuple[Flow, ...]]:
+        return tensor_flow(self.graph)
 
     def baseline(
         self, execution: str = "simulated", dynamic: bool = False, data: Dataset | None = None

@@ -19,6 +19,7 @@ from quant_core.formats import Scheme
 from quant_core.jobs import Job, Line, Tick
 from quant_core.plan import Plan
 from quant_core.study.budget import BudgetSearch
+from quant_core.study.certify import certify_plan
 from quant_core.study.checked import keep_check
 from quant_core.study.exports import write_export
 from quant_core.study.formats import measure_formats, unmeasured_formats
@@ -32,6 +33,7 @@ from quant_core.study.study import Study
 EVALUATE, PRESET, LATENCY, CALIBRATE = "evaluate", "preset", "latency", "calibrate"
 SWEEP, SEARCH, EXPORT, SETTLE, INTEGERS = "sweep", "search", "export", "settle", "integers"
 FORMATS, FETCH, CHECK = "formats", "fetch", "check"
+CERTIFY = "certify"
 
 # ---- what a window asks for
 
@@ -118,6 +120,12 @@ def export_wish(source: Source, plan: Plan, decoder: str) -> Wish:
     """Write the file of a plan, measure it simulated and shipped, and time it."""
     spec = {"source": asdict(source), "plan": plan.to_json(), "decoder": decoder}
     return Wish(EXPORT, spec, urgent=True, over=(EXPORT,))
+
+
+def certify_wish(source: Source, plan: Plan, decoder: str, part: str) -> Wish:
+    """Certify the file of a plan, one part at a time: its outputs, its layers, or its speed."""
+    spec = {"source": asdict(source), "plan": plan.to_json(), "decoder": decoder, "part": part}
+    return Wish(CERTIFY, spec, urgent=True, alone=True)
 
 
 def fetch_wish(reference: str, calibration: str | None = None) -> Wish:
@@ -226,6 +234,13 @@ def _export(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
     return write_export(study, plan, spec["decoder"], tick)
 
 
+def _certify(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
+    study, plan = _opened(spec, tick), Plan.from_json(spec["plan"])
+    _calibrated(study, plan.needs_ranges, tick)
+    certify_plan(study, plan, spec["decoder"], [spec["part"]], tick)
+    return {}
+
+
 def _fetch(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
     return {"reference": fetch(spec["reference"], tick)}
 
@@ -249,6 +264,7 @@ _TASKS = {
     SWEEP: _sweep,
     SEARCH: _search,
     EXPORT: _export,
+    CERTIFY: _certify,
 }
 
 

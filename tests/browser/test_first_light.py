@@ -88,6 +88,7 @@ PAGES = {
     "/sensitivity": "Sensitivity",
     "/mixed-precision": "Mixed precision",
     "/compare": "Compare",
+    "/verify": "Verify",
     "/export": "Export",
 }
 

@@ -25,6 +25,7 @@ EVERY = [
     "pages/decide/sensitivity.py",
     "pages/decide/mixed_precision.py",
     "pages/decide/compare.py",
+    "pages/prove/verify.py",
 ]
 
 
