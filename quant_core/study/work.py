@@ -125,7 +125,7 @@ def export_wish(source: Source, plan: Plan, decoder: str) -> Wish:
 def certify_wish(source: Source, plan: Plan, decoder: str, part: str) -> Wish:
     """Certify the file of a plan, one part at a time: its outputs, its layers, or its speed."""
     spec = {"source": asdict(source), "plan": plan.to_json(), "decoder": decoder, "part": part}
-    return Wish(CERTIFY, spec, urgent=True, alone=True)
+    return Wish(CERTIFY, spec, urgent=True, over=(CERTIFY,))
 
 
 def fetch_wish(reference: str, calibration: str | None = None) -> Wish:
