@@ -29,12 +29,11 @@ from quant_core.formats import (
     saturate_pairs,
 )
 from quant_core.graph import Graph, Layer, inputs_of, stretch
-from quant_core.lower import to_bytes
+from quant_core.lower import to_bytes, with_room_for_bias
 from quant_core.stats import StreamingHistogram
 
 UINT8 = get_format("uint8")
 _ROWS = 4096  # outputs of a channel at a time
-_MOST_BIAS = 1 << 30  # half of what 32 bits hold, so that the products have room beside it
 
 
 @dataclass
@@ -97,7 +96,7 @@ def trace_integers(
     seen = _float_run(graph, layer, form, data, progress)
     low = min(float(y.min(initial=0.0)) for _, y in seen)
     high = max(float(y.max(initial=0.0)) for _, y in seen)
-    operands, raised = integer_operands(form, weights, ends, (low, high), layer.axis)
+    operands, raised = integer_operands(form, weights, ends, (low, high))
     node = next(n for n in graph.model.graph if n.name == layer.name)
     found = IntegerCounts(samples=len(data), raised=raised)
     spread = StreamingHistogram()
@@ -123,28 +122,20 @@ def input_codes(values: NDArray[np.float32], operands: Operands) -> NDArray[np.u
 
 
 def integer_operands(
-    form: Form, weights: QuantizedTensor, ends: tuple[float, float], output: tuple[float, float], axis: int
+    form: Form, weights: QuantizedTensor, ends: tuple[float, float], output: tuple[float, float]
 ) -> tuple[Operands, int]:
-    """The constants of the layer with input range `ends` and output range `output`; weights have their output
-    channels on `axis`. Where the weights of a channel are so small beside its bias that the bias, in steps of
-    s_x s_w, would not fit 32 bits, s_w is raised until it does, as ONNX Runtime's quantizer does. Gives how
-    many scales were raised, too.
+    """The constants of the layer with input range `ends` and output range `output`, and how many weight
+    scales were raised so that the bias fits 32 bits, as in the exported file.
     """
     assert weights.scale is not None and weights.zero_point is not None
     x_scale, x_zero = affine_parameters(*ends, UINT8, False)
     y_scale, y_zero = affine_parameters(*output, UINT8, False)
     bias = np.zeros(form.channels) if form.op == "MatMul" else form.bias
-    largest = np.abs(bias) if weights.scale.size > 1 else np.abs(bias).max(initial=0.0)
-    least = largest / (_MOST_BIAS * x_scale.astype(np.float64))
-    scale = np.maximum(weights.scale, least.astype(np.float32))
+    roomy = with_room_for_bias(weights, bias, float(x_scale))
+    assert roomy.scale is not None
+    scale, raised = roomy.scale, int(np.count_nonzero(roomy.scale > weights.scale))
     steps = np.rint(bias / (x_scale.astype(np.float64) * scale.astype(np.float64)))
-    raised = int(np.count_nonzero(scale > weights.scale))
-    codes = weights.shaped_codes()
-    if raised:
-        shape = [1] * codes.ndim
-        shape[axis] = scale.size
-        zero = weights.zero_point.reshape(shape)
-        codes = quantize(weights.decode(), scale.reshape(shape), zero, weights.scheme.number)
+    codes = roomy.shaped_codes()
     made = Operands(
         np.float32(x_scale),
         int(x_zero),

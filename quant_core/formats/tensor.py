@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ml_dtypes
 import numpy as np
@@ -46,6 +46,22 @@ class QuantizedTensor:
     def shaped_codes(self) -> NDArray[np.generic]:
         """The codes in the shape of the tensor."""
         return self.codes if self.scheme.number.kind == "float" else from_rows(self.codes, self.layout)
+
+    def with_scales_at_least(self, least: NDArray[np.float32]) -> QuantizedTensor:
+        """The tensor with the scales of an integer format raised to `least`, `[rows]`; its codes are rounded
+        anew where a scale was raised. The same tensor where none is.
+        """
+        assert self.scale is not None and self.zero_point is not None
+        if not (self.scale < least).any():
+            return self
+        scale, zero = np.maximum(self.scale, least), self.zero_point[:, None]
+        rows = dequantize(self.codes, self.scale[:, None], zero, self.scheme.number)
+        codes = np.where(
+            (self.scale < least)[:, None],
+            quantize(rows, scale[:, None], zero, self.scheme.number),
+            self.codes,
+        )
+        return replace(self, codes=codes.astype(self.codes.dtype), scale=scale)
 
     @property
     def bits(self) -> float:

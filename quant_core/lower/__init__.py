@@ -1,5 +1,6 @@
 """Lowering: a plan becomes the quantized ONNX graph, and its exact size."""
 
+from quant_core.lower.bias import with_room_for_bias
 from quant_core.lower.lean import drop_notes
 from quant_core.lower.lower import (
     Corrections,
@@ -28,4 +29,5 @@ __all__ = [
     "smaller_tensor",
     "to_bytes",
     "to_bytes_once",
+    "with_room_for_bias",
 ]

@@ -11,10 +11,10 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant_core.errors import FormatError, PlanError
-from quant_core.formats import QuantizedTensor, Scheme, layout_of, quantize_tensor
+from quant_core.formats import QuantizedTensor, Scheme, affine_parameters, layout_of, quantize_tensor
 from quant_core.graph import Graph, Layer, every_node, opset_of, sizes_of, weight_chain
 from quant_core.lower.activations import guard_float_weights, write_activation
-from quant_core.lower.bias import add_to_bias
+from quant_core.lower.bias import add_to_bias, stored_bias, with_room_for_bias
 from quant_core.lower.builder import Builder
 from quant_core.lower.lean import make_lean
 from quant_core.lower.weights import stored_opset, write_weights
@@ -87,6 +87,7 @@ def apply_plan(
     builder = Builder(model.graph)
     nodes = {node.name: node for node, _ in every_node(model.graph)}
     decoded: dict[tuple[object, ...], ir.Value] = {}
+    kept: list[QuantizedTensor] = []  # alive, so that no two have the same id
     entered: dict[tuple[int, Scheme], ir.Value] = {}
     for layer in graph.layers:  # in their order, so that equal plans give equal files
         name, precision = layer.name, plan[layer.name]
@@ -96,9 +97,14 @@ def apply_plan(
         if precision.weights is not None:
             how = _decoder_of(layer, precision, decoder)
             unsigned = precision.activations is not None and _is_integer(precision.activations, 8)
-            key = (layer.tensor, layer.shape, layer.axis, precision.weights, how, unsigned)
+            tensor = cache.get(layer, precision.weights)
+            if how == "dequantize":
+                added = None if corrections is None else corrections.get(name)
+                tensor = _with_room(tensor, node, layer, precision.activations, added, find_range)
+            key = (layer.tensor, layer.shape, layer.axis, how, unsigned, id(tensor))
+            kept.append(tensor)
             if key not in decoded:
-                decoded[key] = write_weights(builder, cache.get(layer, precision.weights), how, unsigned)
+                decoded[key] = write_weights(builder, tensor, how, unsigned)
             _attach(builder, node, layer, decoded[key])
             builder.insert_first()
         if corrections and name in corrections:
@@ -106,6 +112,23 @@ def apply_plan(
         if precision.activations is not None:
             _quantize_input(builder, node, layer, precision, entered, find_range)
     return model
+
+
+def _with_room(
+    tensor: QuantizedTensor,
+    node: ir.Node,
+    layer: Layer,
+    activations: Scheme | None,
+    added: NDArray[np.float32] | None,
+    find_range: FindRange,
+) -> QuantizedTensor:
+    """The weights of a layer that integer kernels run, with room for the bias and what is `added` to it."""
+    bias = stored_bias(node)
+    if bias is None or activations is None or activations.is_dynamic:
+        return tensor
+    low, high = find_range(layer.input or "", activations)
+    step, _ = affine_parameters(low, high, activations.number, activations.symmetric)
+    return with_room_for_bias(tensor, bias if added is None else bias + added, float(step))
 
 
 def _embed(model: ir.Model) -> None:
