@@ -34,20 +34,25 @@ CHROMIUM_OPTIONS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    "--disable-gpu",
 ]
 RUNNING = "[data-testid=stApp][data-test-script-state=running], [data-testid=stStatusWidget]"
 EXCEPTION = "[data-testid=stException]"
 SERVER_STARTS_WITHIN = 60.0
 STILL_FOR, STILL_WITHIN = 0.5, 60.0
+LONG = ("browser/test_first_light", "test_readme", "jobs/", "browser/", "pages/", "study/", "real_models")
 REPORT = pytest.StashKey[pytest.TestReport]()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever needs a Chromium carries the marker `browser`."""
+    """Whatever needs a Chromium carries the marker `browser`. Files that take long begin first, so that
+    several processes (`pytest -n 3 --dist loadfile --no-loadscope-reorder`) end together.
+    """
     for item in items:
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.browser)
+    items.sort(key=lambda item: next((i for i, s in enumerate(LONG) if s in item.nodeid), len(LONG)))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -117,7 +122,6 @@ def visited(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
             study.evaluate(preset_plan(study.graph, name))
         for part in ("weights", "activations"):
             list(study.sweep(desk_cells(study, part)))
-            list(study.sized(desk_cells(study, part)))
         (folder / "complete").touch()
     return folder
 

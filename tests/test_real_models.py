@@ -157,8 +157,8 @@ ODD = [
     "nested_if_loop",
     "voice_activity_lstm_if",
     "mobilenetv1_external",
-    "light_resnet50",
-    "gpt2_past_13_inputs",
+    pytest.param("light_resnet50", marks=slow),
+    pytest.param("gpt2_past_13_inputs", marks=slow),
     "lr_sklearn_no_initializers",
     "squeezenet_opset7_zipmap_string",
 ]
@@ -214,7 +214,9 @@ def test_the_weights_of_a_shared_recurrent_layer_are_stored_once(models: Path, s
     assert all(x.body == "If" for x in recurrent)
 
 
-@pytest.mark.parametrize("name", ["resnet20", "mobilenet_v1", "keywords", "stories"])
+@pytest.mark.parametrize(
+    "name", ["resnet20", pytest.param("mobilenet_v1", marks=slow), "keywords", "stories"]
+)
 def test_a_layer_in_integers_equals_the_runtime(opened: Open, name: str) -> None:
     study = opened(name, 20)
     layers = [x for x in study.graph.quantizable if why_no_integers(study, x) is None]

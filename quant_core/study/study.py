@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from quant_core.data import Batch, Dataset, Quality, Task
 from quant_core.engine import (
-    Cell,
-    CellKey,
     Chain,
-    Failed,
     Progress,
-    Pulse,
     Reference,
     batch_size,
-    cell_plan,
     evaluate,
     evaluate_outputs,
-    sweep,
 )
-from quant_core.errors import DataError, FormatError, ModelError
-from quant_core.formats import QuantizedTensor, Scheme, get_format
+from quant_core.errors import DataError, ModelError
+from quant_core.formats import QuantizedTensor, Scheme
 from quant_core.graph import Flow, Graph, Layer, index_rows, inputs_of, runnable, tensor_flow
 from quant_core.lower import SAVINGS, WeightCache, lowered_opset
-from quant_core.plan import PARTS, Arena, Plan, arena
+from quant_core.plan import Arena, Plan, arena
 from quant_core.prepare import Saving, Step, may_save
 from quant_core.stats import Ranges
-from quant_core.store import Store, measurement_key
+from quant_core.store import Store
 from quant_core.study.calibration import KeptRanges
 from quant_core.study.details import Details
 from quant_core.study.files import Files
@@ -39,10 +33,11 @@ from quant_core.study.inspection import inspection
 from quant_core.study.keys import Keys
 from quant_core.study.open import OpenedData, open_model, open_samples, proof_samples
 from quant_core.study.preparation import Preparation
-from quant_core.study.records import Evaluation, cell_of, cell_record
+from quant_core.study.records import Evaluation
+from quant_core.study.sweeps import Sweeps
 
 
-class Study:
+class Study(Sweeps):
     """A model opened with its data. Measurements are kept in the store as soon as they exist."""
 
     def __init__(
@@ -54,15 +49,13 @@ class Study:
         store: Store,
         task: Task | None = None,
     ) -> None:
+        super().__init__()
         self.graph, self.steps, self.store, self.task = graph, steps, store, task or Task()
         self._data, self._preparation = data, preparation
         graph.refuse = self._refused_savings
         self.cache = WeightCache(graph)
         self.reference = Reference(runnable(graph.file), task=self.task)
         self.keys = Keys(graph, self.calibration, self.task)
-        self._applicable: dict[tuple[tuple[str, ...], tuple[str, ...]], list[CellKey]] = {}
-        self._found: dict[tuple[str, str], dict[CellKey, Cell]] = {}
-        self._names: dict[tuple[str, str], dict[CellKey, str]] = {}
         self.files = Files(graph, self.cache, self.calibration, lambda: self.ranges)
 
     @classmethod
@@ -300,86 +293,6 @@ class Study:
             "sha256": hashlib.sha256(model).hexdigest(),
             **({"generated_calibration": True} if made_up else {}),
         }
-
-    # ---- the sweep
-
-    def cells(self, formats: list[str], parts: tuple[str, ...] = PARTS) -> list[CellKey]:
-        """The cells that apply, in the order of execution. FormatError for an unknown format."""
-        if not formats:
-            raise FormatError("no format is named", "name some, as in int8,int4")
-        for name in formats:
-            if get_format(name).name == "fp32":
-                raise FormatError("a sweep of fp32 measures nothing", "choose lower formats")
-        if self.calibration is None:
-            parts = tuple(p for p in parts if p == "weights")
-        asked = tuple(formats), parts
-        if asked not in self._applicable:
-            keys = [CellKey(x.name, f, p) for x in self.graph.quantizable for f in formats for p in parts]
-            self._applicable[asked] = [key for key in keys if cell_plan(self.graph, key) is not None]
-        return list(self._applicable[asked])
-
-    def known_cells(
-        self, keys: list[CellKey], execution: str = "simulated", data: Dataset | None = None
-    ) -> dict[CellKey, Cell]:
-        """Those of `keys` that were measured before. What was found once is remembered."""
-        data = data or self.data
-        found = self._found.setdefault((execution, data.key), {})
-        names = self._names.setdefault((execution, data.key), {})
-        asked = [key for key in keys if key not in found or found[key].bytes is None]
-        for key in asked:
-            if key not in names:
-                names[key] = measurement_key(self.keys.cell(key, execution, data))
-        records = self.store.get_named([names[key] for key in asked])
-        found.update({k: cell_of(k, r) for k, r in zip(asked, records, strict=True) if r is not None})
-        return {key: found[key] for key in keys if key in found}
-
-    def sweep(
-        self,
-        keys: list[CellKey],
-        execution: str = "simulated",
-        data: Dataset | None = None,
-        pulse: Pulse = lambda: None,
-        failed: Failed | None = None,
-    ) -> Iterator[Cell]:
-        """The cells of `keys`: first those known, then the others as they are measured and kept, without the
-        bytes of their files (see `sized`). See `engine.sweep` for `pulse` and `failed`.
-        """
-        data = data or self.data
-        known = self.known_cells(keys, execution, data)
-        yield from known.values()
-        missing = [key for key in keys if key not in known]
-        if not missing:
-            return
-        size = batch_size(inputs_of(self.graph.file.model))
-        find = Ranges({}).find if all(key.part == "weights" for key in missing) else self.ranges.find
-        measured = sweep(self.cache, missing, data, self.reference, find, size, execution, pulse, failed)
-        for cell in measured:
-            self.keep_cell(cell.key, cell_record(cell), execution, data)
-            yield cell
-
-    def sized(
-        self, keys: list[CellKey], execution: str = "simulated", data: Dataset | None = None
-    ) -> Iterator[Cell]:
-        """The cells of `keys` that are known, with the bytes of their files: each size is found once and
-        kept.
-        """
-        for key, cell in self.known_cells(keys, execution, data).items():
-            if cell.bytes is None:
-                plan = cell_plan(self.graph, key)
-                assert plan is not None
-                cell = replace(cell, bytes=self.bytes_of(plan))
-                self.keep_cell(key, cell_record(cell), execution, data)
-            yield cell
-
-    def keep_cell(
-        self,
-        key: CellKey,
-        record: dict[str, Any],
-        execution: str = "simulated",
-        data: Dataset | None = None,
-    ) -> None:
-        """Keep what was measured of a cell."""
-        self.store.put(self.keys.cell(key, execution, data or self.data), record)
 
     def _evaluation(
         self, plan: Plan, quality: Quality, size: int, baseline: Quality, execution: str

@@ -196,6 +196,7 @@ def test_arrow_keys_and_enter_choose_a_format(visit: Visit, settle: Settle) -> N
     expect(cell(page, "block1.expand", "int8")).to_have_attribute("aria-pressed", "true")
 
 
+@pytest.mark.slow
 def test_search_stays_under_its_budget(visit: Visit, settle: Settle) -> None:
     page = visit("/mixed-precision")
     filled(page)

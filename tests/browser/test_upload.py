@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 Visit = Callable[..., Page]
@@ -37,6 +38,7 @@ def test_a_file_of_a_wrong_kind_is_refused_in_one_sentence(
     expect(page.locator('[data-chip="model"]')).to_contain_text("digits-mobile")
 
 
+@pytest.mark.slow
 def test_a_reload_in_the_middle_of_opening_loses_nothing(visit: Visit, settle: Settle, models: Path) -> None:
     page = visit("/")
     drop(page, "Model file", models / "odd" / "light_resnet50.onnx")

@@ -74,6 +74,7 @@ def test_pages_work_without_data_on_made_up_ranges(run: Run, repo: Path, page: s
         assert "What each range keeps" in said(test)
 
 
+@pytest.mark.slow
 def test_images_with_the_wrong_preprocessing_are_told_a_better_one(
     run: Run, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

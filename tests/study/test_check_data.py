@@ -32,7 +32,9 @@ def flattened(folder: Path, into: Path, every: int) -> Path:
         pytest.param("mobilenet_v1", "tensorflow", ["torchvision", "unit", "raw"], 3, marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.parametrize("labelled", [True, False], ids=["labels", "no labels"])
+@pytest.mark.parametrize(
+    "labelled", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["labels", "no labels"]
+)
 def test_wrong_preprocessing_is_warned_of_and_the_right_one_is_not(
     models: Path, tmp_path: Path, name: str, right: str, wrong: list[str], every: int, labelled: bool
 ) -> None:

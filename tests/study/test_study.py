@@ -26,6 +26,7 @@ from quant_core.store import Store
 from quant_core.study import Study, open_samples
 
 module = importlib.import_module("quant_core.study.study")
+sweeps = importlib.import_module("quant_core.study.sweeps")
 Open = Callable[..., Study]
 
 
@@ -33,7 +34,7 @@ Open = Callable[..., Study]
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """What the engine really measures: the key of each cell, and "plan" or "fp32" for each evaluation."""
     seen: list[object] = []
-    sweep = module.sweep
+    sweep = sweeps.sweep
 
     def counting_sweep(*given: Any) -> Iterator[Any]:
         for cell in sweep(*given):
@@ -47,7 +48,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
         return counted
 
-    monkeypatch.setattr(module, "sweep", counting_sweep)
+    monkeypatch.setattr(sweeps, "sweep", counting_sweep)
     for name in ("evaluate", "evaluate_outputs"):
         monkeypatch.setattr(module, name, counting(getattr(module, name)))
     return seen
