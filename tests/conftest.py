@@ -24,6 +24,8 @@ from quant_core.study import DEFAULT, Study, desk_cells
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadFileScheduling
 
 ROOT = Path(__file__).resolve().parents[1]
 HOME, MODELS = "QUANTSCOPE_HOME", "QUANTSCOPE_MODELS"
@@ -40,15 +42,29 @@ RUNNING = "[data-testid=stApp][data-test-script-state=running], [data-testid=stS
 EXCEPTION = "[data-testid=stException]"
 SERVER_STARTS_WITHIN = 60.0
 STILL_FOR, STILL_WITHIN = 0.5, 60.0
-LONG = ("browser/test_first_light", "test_readme", "jobs/", "browser/", "pages/", "study/", "real_models")
+TOGETHER = {"browser": ("tests/browser/",), "jobs": ("tests/jobs/", "tests/study/test_work.py")}
+LONG = ("browser/", "test_readme", "jobs/", "study/test_work", "pages/", "study/", "real_models")
 REPORT = pytest.StashKey[pytest.TestReport]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    """Of several processes (`pytest -n 3 --dist loadfile`) one drives the browser and one the workers of
+    jobs; the tests of any other file stay together.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class Together(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return next((name for name, places in TOGETHER.items() if file.startswith(places)), file)
+
+    return Together(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever needs a Chromium carries the marker `browser`. Files that take long begin first, so that
-    several processes (`pytest -n 3 --dist loadfile --no-loadscope-reorder`) end together.
-    """
+    """Whatever needs a Chromium carries the marker `browser`. What takes long begins first."""
     for item in items:
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.browser)

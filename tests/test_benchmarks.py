@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from quant_core.data import get_sample
 
 
@@ -20,6 +22,7 @@ def test_a_sweep_gives_the_numbers_of_the_plain_loop(repo: Path) -> None:
     assert float(apart[1]) < 0.01
 
 
+@pytest.mark.slow
 def test_calibration_is_measured_for_each_number_of_samples(repo: Path) -> None:
     sample = get_sample("digits-cnn")
     command = [sys.executable, "benchmarks/calibration.py", "--samples", "8,16", "--passes", "1"]
@@ -31,6 +34,7 @@ def test_calibration_is_measured_for_each_number_of_samples(repo: Path) -> None:
     assert 0.5 < float(last[1]) < 1.5
 
 
+@pytest.mark.slow
 def test_certifying_needs_no_more_memory_for_more_samples(repo: Path) -> None:
     sample = get_sample("digits-cnn")
     command = [sys.executable, "benchmarks/certify.py", "--samples", "16,64"]

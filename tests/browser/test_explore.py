@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
@@ -38,6 +40,7 @@ def test_a_channel_and_a_format_are_chosen_with_a_click(visit: Visit, settle: Se
     assert "1 layer quantized" in page.locator("[data-chip=plan]").inner_text()
 
 
+@pytest.mark.slow
 def test_a_layer_and_a_scheme_are_chosen_with_a_click(visit: Visit, settle: Settle) -> None:
     page = visit("/activations?layer=block3.project")
     page.locator("[class*=st-key-layer-ranges-] .barlayer").wait_for(timeout=60_000)  # calibration runs

@@ -93,7 +93,12 @@ PAGES = {
 }
 
 
-@pytest.mark.parametrize("path", PAGES)
+USUAL = ("/", "/model", "/activations", "/verify")  # the other pages are opened by the tests below
+
+
+@pytest.mark.parametrize(
+    "path", [p if p in USUAL else pytest.param(p, marks=pytest.mark.slow) for p in PAGES]
+)
 def test_every_page_opens_on_the_analysed_sample(visit: Visit, repo: Path, path: str) -> None:
     page = visit(path)
     expect(page.locator('[data-chip="model"]')).to_contain_text("digits-mobile")
@@ -174,6 +179,7 @@ def test_undo_redo_and_a_reload_bring_back_the_same_plan(visit: Visit, settle: S
     assert numbers(page) == chosen
 
 
+@pytest.mark.slow
 def test_a_locked_layer_keeps_its_format(visit: Visit, settle: Settle) -> None:
     page = visit("/mixed-precision")
     filled(page)
@@ -208,6 +214,7 @@ def test_search_stays_under_its_budget(visit: Visit, settle: Settle) -> None:
     assert float(share.split(" %")[0]) <= 20.0
 
 
+@pytest.mark.slow
 def test_a_wrong_path_is_one_calm_sentence_and_the_sample_stays_open(visit: Visit, settle: Settle) -> None:
     page = visit("/")
     page.get_by_role("tab", name="Path on this machine").click()
@@ -218,6 +225,7 @@ def test_a_wrong_path_is_one_calm_sentence_and_the_sample_stays_open(visit: Visi
     expect(page.locator('[data-chip="model"]')).to_contain_text("digits-mobile")
 
 
+@pytest.mark.slow
 def test_the_weights_page_follows_format_and_layer(visit: Visit, settle: Settle) -> None:
     page = visit("/weights")
     first = page.get_by_test_id("stMetricValue").first.inner_text()
@@ -231,6 +239,7 @@ def test_the_weights_page_follows_format_and_layer(visit: Visit, settle: Settle)
     expect(page.get_by_role("combobox", name="Layer")).to_have_value("block1.expand  (Conv 1x1)")
 
 
+@pytest.mark.slow
 def test_a_model_of_your_own_opens_by_path(visit: Visit, settle: Settle, repo: Path, models: Path) -> None:
     page = visit("/")
     folder = models / "keywords"

@@ -94,6 +94,7 @@ def test_graph_and_table_hold_one_selection(visit: Visit, settle: Settle) -> Non
     selected(page, "block1.project")
 
 
+@pytest.mark.slow
 def test_a_row_that_is_taken_back_stays_the_selection(visit: Visit, settle: Settle) -> None:
     page = visit("/model?layer=stem")
     tick(page, 1)
@@ -104,6 +105,7 @@ def test_a_row_that_is_taken_back_stays_the_selection(visit: Visit, settle: Sett
     selected(page, "block1.expand")
 
 
+@pytest.mark.slow
 def test_a_click_on_a_folded_block_opens_it(visit: Visit, settle: Settle) -> None:
     page = visit("/model?layer=block1.expand")
     page.get_by_text("Fold repeated blocks", exact=True).click()
@@ -116,6 +118,7 @@ def test_a_click_on_a_folded_block_opens_it(visit: Visit, settle: Settle) -> Non
     expect(page.get_by_role("button", name="Fold all")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_a_click_on_a_helper_operator_shows_it_and_keeps_the_layer(visit: Visit, settle: Settle) -> None:
     page = visit("/model?layer=stem")
     Graph(page).click("pool")

@@ -23,6 +23,7 @@ def open_files(page: Page) -> None:
     page.get_by_role("button", name="Open files").click()
 
 
+@pytest.mark.slow
 def test_a_file_of_a_wrong_kind_is_refused_in_one_sentence(
     visit: Visit, settle: Settle, tmp_path: Path
 ) -> None:

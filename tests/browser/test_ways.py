@@ -95,6 +95,7 @@ def test_a_folder_opens_with_the_weights_beside_its_model(visit: Visit, settle: 
     expect(page.locator('[data-number="Size"]')).to_contain_text(f"{whole / 1024:.2f} KiB")
 
 
+@pytest.mark.slow
 def test_without_the_weights_beside_it_a_model_is_refused_in_one_sentence(
     visit: Visit, settle: Settle, beside: Path
 ) -> None:
@@ -110,6 +111,7 @@ def test_without_the_weights_beside_it_a_model_is_refused_in_one_sentence(
     expect(page.locator('[data-chip="model"]')).to_contain_text("digits-mobile")
 
 
+@pytest.mark.slow
 def test_a_model_of_the_hub_is_fetched_and_pinned(
     visit: Visit, settle: Settle, hub: Hub, tmp_path: Path
 ) -> None:
@@ -129,6 +131,7 @@ def test_a_model_of_the_hub_is_fetched_and_pinned(
     assert any(COMMIT in path for path in hub.asked)
 
 
+@pytest.mark.slow
 def test_a_reload_in_the_middle_of_opening_goes_on(visit: Visit, settle: Settle, tmp_path: Path) -> None:
     slow = tmp_path / "slow.onnx"
     slow.write_bytes(endless(30_000).SerializeToString())

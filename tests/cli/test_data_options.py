@@ -119,6 +119,7 @@ def test_what_cannot_be_is_one_plain_sentence(cli: Command, options: tuple[str, 
     assert said in done.err and len(done.err.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_check_data_gives_its_table_and_a_sentence(cli: Command, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for number in range(24):
@@ -145,6 +146,7 @@ def test_check_data_gives_its_table_and_a_sentence(cli: Command, tmp_path: Path)
     assert cli(*given, "nonsense").code == 2
 
 
+@pytest.mark.slow
 def test_faces_are_found(cli: Command, models: Path) -> None:
     """The nine images with boxes; stretched, since a crop would cut faces off."""
     faces = models / "faces"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.fuzz.mutate import NAMES
 from tests.fuzz.pool import make_workspace, run_cases
 from tests.fuzz.targets import draw_for, run_case
@@ -34,6 +36,7 @@ def test_a_case_is_the_same_whatever_ran_before(tmp_path: Path) -> None:
     assert said[0] == said[1]
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_lost_is_a_finding(tmp_path: Path) -> None:
     """`end of 0` is no case, so the process that gets it ends; the next one goes on."""
     root = tmp_path / "work"

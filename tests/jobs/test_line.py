@@ -189,6 +189,7 @@ def test_only_its_user_reaches_the_host(line: Line, home: Path) -> None:
             Client(wrong, timeout=2, set_as_default=False)
 
 
+@pytest.mark.slow
 def test_a_worker_out_of_memory_is_one_sentence_and_the_next_job_runs(home: Path) -> None:
     line = Line(TASKS, Link(memory=450 << 20))
     try:

@@ -71,6 +71,7 @@ def test_workers_measure_what_the_study_measures(
     assert exported["shipped"]["agreement"] == alone.evaluate(plan, "shipped").agreement
 
 
+@pytest.mark.slow
 def test_a_second_sweep_measures_only_what_is_new(line: Line) -> None:
     first = done(sweep_wish(SOURCE, {"weights": ("int8",)})).result
     second = done(sweep_wish(SOURCE, {"weights": ("int8", "int4")})).result
@@ -134,6 +135,7 @@ def test_a_model_that_is_gone_is_one_sentence(line: Line, tmp_path: Path, repo: 
     assert "There is no model file" in job.note
 
 
+@pytest.mark.slow
 def test_asking_again_after_a_failure_tries_again(line: Line, tmp_path: Path, repo: Path) -> None:
     path = tmp_path / "late.onnx"
     source = replace(SOURCE, model=str(path))
