@@ -91,8 +91,8 @@ class Sweeps(ABC):
         pulse: Pulse = lambda: None,
         failed: Failed | None = None,
     ) -> Iterator[Cell]:
-        """The cells of `keys`: first those known, then the others as they are measured and kept, without the
-        bytes of their files (see `sized`). See `engine.sweep` for `pulse` and `failed`.
+        """The cells of `keys`: first those known, then the others as they are measured and kept, with the bytes
+        of their files. See `engine.sweep` for `pulse` and `failed`.
         """
         data = data or self.data
         known = self.known_cells(keys, execution, data)
@@ -104,8 +104,11 @@ class Sweeps(ABC):
         find = Ranges({}).find if all(key.part == "weights" for key in missing) else self.ranges.find
         measured = sweep(self.cache, missing, data, self.reference, find, size, execution, pulse, failed)
         for cell in measured:
-            self.keep_cell(cell.key, cell_record(cell), execution, data)
-            yield cell
+            plan = cell_plan(self.graph, cell.key)
+            assert plan is not None
+            sized = replace(cell, bytes=self.bytes_of(plan))
+            self.keep_cell(cell.key, cell_record(sized), execution, data)
+            yield sized
 
     def sized(
         self, keys: list[CellKey], execution: str = "simulated", data: Dataset | None = None
