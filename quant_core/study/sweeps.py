@@ -91,8 +91,8 @@ class Sweeps(ABC):
         pulse: Pulse = lambda: None,
         failed: Failed | None = None,
     ) -> Iterator[Cell]:
-        """The cells of `keys`: first those known, then the others as they are measured and kept, with the bytes
-        of their files. See `engine.sweep` for `pulse` and `failed`.
+        """The cells of `keys`: first those known, then the others as they are measured and kept, with the
+        bytes of their files. See `engine.sweep` for `pulse` and `failed`.
         """
         data = data or self.data
         known = self.known_cells(keys, execution, data)
