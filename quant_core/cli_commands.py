@@ -45,9 +45,10 @@ def sweep(options: argparse.Namespace) -> Record:
     study = _study(options)
     keys = study.cells(formats, parts)
     progress = Progress("cells")
-    for done, _ in enumerate(study.sweep(keys, options.execution), start=1):
-        progress(done, len(keys))
-    cells = {cell.key: cell for cell in study.sized(keys, options.execution)}
+    cells = {}
+    for cell in study.sweep(keys, options.execution):
+        cells[cell.key] = cell
+        progress(len(cells), len(keys))
     baseline = study.baseline(options.execution)
     record = {
         "layers": [layer.name for layer in study.graph.quantizable],

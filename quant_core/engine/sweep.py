@@ -40,13 +40,11 @@ Failed = Callable[[CellKey, QuantscopeError], None]
 
 @dataclass(frozen=True)
 class Cell:
-    """A measured cell; `bytes` is the size of the file in which only this layer is quantized, None where it
-    is not known yet.
-    """
+    """A measured cell; `bytes` is the size of the file in which only this layer is quantized."""
 
     key: CellKey
     quality: Quality
-    bytes: int | None = None
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -103,13 +101,13 @@ def sweep(
         for key in sorted(wanted, key=lambda key: (order[key.layer], _kind(plans[key]))):
             pulse()
             try:
+                whole, extra = to_bytes(lower(cache, plans[key], find_range)), Batch()
                 if execution == "shipped":
-                    model, extra = to_bytes(lower(cache, plans[key], find_range)), Batch()
-                    session = make_session(model, execution)
+                    session = make_session(whole, execution)
                 else:
                     session, extra = variants.session(key.layer, plans[key])
                 feeds = None if entry is None else entry.feeds
-                yield Cell(key, bench.measure(session, extra, feeds, execution))
+                yield Cell(key, bench.measure(session, extra, feeds, execution), len(whole))
             except QuantscopeError as error:
                 if failed is None:
                     raise

@@ -65,12 +65,10 @@ class BudgetSearch:
         data = self._data()
         keys = study.cells(list(self.formats), ("weights",))
         known = {}
-        for done, _ in enumerate(study.sweep(keys, "simulated", data, self._pulse), start=1):
-            if progress is not None:
-                progress(done, len(keys))
-        for cell in study.sized(keys, data=data):
-            self._pulse()
+        for cell in study.sweep(keys, "simulated", data, self._pulse):
             known[cell.key] = cell
+            if progress is not None:
+                progress(len(known), len(keys))
         base = len(study.lowered(Plan()))
         groups = _groups(study)
         columns = ("fp32", *self.formats)
@@ -81,7 +79,7 @@ class BudgetSearch:
                 key = CellKey(group[0], name, "weights")
                 if key in known:
                     damage[row, column] = 10.0 ** (-known[key].quality.sqnr_db / 10.0)
-                    cost[row, column] = (known[key].bytes or base) - base
+                    cost[row, column] = known[key].bytes - base
             if any(self.start[name].locked for name in group):
                 damage[row, 1:] = np.inf
         self._table = _Table(groups, columns, damage, cost)

@@ -106,7 +106,7 @@ def smallest_share(study: Study, start: Plan, cells: dict[CellKey, Cell]) -> flo
     base = study.bytes_at_once(Plan())[0]
     saved: dict[str, int] = {}
     for key, cell in cells.items():
-        if key.part == "weights" and cell.bytes is not None and not start[key.layer].locked:
+        if key.part == "weights" and not start[key.layer].locked:
             saved[key.layer] = max(saved.get(key.layer, 0), base - cell.bytes)
     if any(layer.name not in saved and not start[layer.name].locked for layer in study.graph.quantizable):
         return 0.0
@@ -194,10 +194,10 @@ def alternatives(study: Study, plan: Plan, layer: str, cells: dict[CellKey, Cell
     Bytes are of files in which only this layer (with those that share its weights) is quantized.
     """
     now = cells.get(CellKey(layer, chosen_column(plan[layer], "weights") or "", "weights"))
-    size = study.bytes_of(Plan()) if now is None or now.bytes is None else now.bytes
+    size = study.bytes_of(Plan()) if now is None else now.bytes
     found = [
         Alternative(c.key.format, size - c.bytes, c.quality)
         for k, c in cells.items()
-        if (k.layer, k.part) == (layer, "weights") and c.bytes is not None and c.bytes < size
+        if (k.layer, k.part) == (layer, "weights") and c.bytes < size
     ]
     return sorted(found, key=lambda a: a.saves)

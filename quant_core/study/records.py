@@ -86,8 +86,7 @@ def cell_record(cell: Cell) -> dict[str, Any]:
 
 def cell_of(key: CellKey, record: dict[str, Any]) -> Cell:
     """A cell from the store."""
-    size = record["bytes"]
-    return Cell(key, Quality.from_record(record), None if size is None else int(size))
+    return Cell(key, Quality.from_record(record), int(record["bytes"]))
 
 
 def cell_json(cell: Cell) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from quant_core.data import Dataset
@@ -13,7 +12,7 @@ from quant_core.errors import FormatError
 from quant_core.formats import get_format
 from quant_core.graph import Graph, inputs_of
 from quant_core.lower import WeightCache
-from quant_core.plan import PARTS, Plan
+from quant_core.plan import PARTS
 from quant_core.stats import Ranges
 from quant_core.store import Store, measurement_key
 from quant_core.study.keys import Keys
@@ -49,10 +48,6 @@ class Sweeps(ABC):
     def ranges(self) -> Ranges:
         """Activation ranges over the calibration samples."""
 
-    @abstractmethod
-    def bytes_of(self, plan: Plan) -> int:
-        """The size of the exported file of `plan`."""
-
     def cells(self, formats: list[str], parts: tuple[str, ...] = PARTS) -> list[CellKey]:
         """The cells that apply, in the order of execution. FormatError for an unknown format."""
         if not formats:
@@ -75,7 +70,7 @@ class Sweeps(ABC):
         data = data or self.data
         found = self._found.setdefault((execution, data.key), {})
         names = self._names.setdefault((execution, data.key), {})
-        asked = [key for key in keys if key not in found or found[key].bytes is None]
+        asked = [key for key in keys if key not in found]
         for key in asked:
             if key not in names:
                 names[key] = measurement_key(self.keys.cell(key, execution, data))
@@ -91,8 +86,8 @@ class Sweeps(ABC):
         pulse: Pulse = lambda: None,
         failed: Failed | None = None,
     ) -> Iterator[Cell]:
-        """The cells of `keys`: first those known, then the others as they are measured and kept, with the
-        bytes of their files. See `engine.sweep` for `pulse` and `failed`.
+        """The cells of `keys`: first those known, then the others as they are measured and kept. See
+        `engine.sweep` for `pulse` and `failed`.
         """
         data = data or self.data
         known = self.known_cells(keys, execution, data)
@@ -104,24 +99,7 @@ class Sweeps(ABC):
         find = Ranges({}).find if all(key.part == "weights" for key in missing) else self.ranges.find
         measured = sweep(self.cache, missing, data, self.reference, find, size, execution, pulse, failed)
         for cell in measured:
-            plan = cell_plan(self.graph, cell.key)
-            assert plan is not None
-            sized = replace(cell, bytes=self.bytes_of(plan))
-            self.keep_cell(cell.key, cell_record(sized), execution, data)
-            yield sized
-
-    def sized(
-        self, keys: list[CellKey], execution: str = "simulated", data: Dataset | None = None
-    ) -> Iterator[Cell]:
-        """The cells of `keys` that are known, with the bytes of their files: each size is found once and
-        kept.
-        """
-        for key, cell in self.known_cells(keys, execution, data).items():
-            if cell.bytes is None:
-                plan = cell_plan(self.graph, key)
-                assert plan is not None
-                cell = replace(cell, bytes=self.bytes_of(plan))
-                self.keep_cell(key, cell_record(cell), execution, data)
+            self.keep_cell(cell.key, cell_record(cell), execution, data)
             yield cell
 
     def keep_cell(

@@ -211,9 +211,6 @@ def _sweep(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
     for _ in study.sweep(missing, pulse=tick, failed=failed):
         done += 1
         tick(done, len(missing), note)
-    tick(note="Writing files for their sizes")
-    for _ in study.sized(keys):
-        tick()
     return {"kept": len(known), "measured": done, "failed": failures}
 
 

@@ -55,6 +55,7 @@ def check(bench: Any, execution: str = "simulated", size: int = 8) -> None:
         assert found.sqnr_db == pytest.approx(wanted.sqnr_db, abs=0.01), key
         assert (found.metric, found.agreement) == (wanted.metric, wanted.agreement), key
         assert found.samples == wanted.samples
+        assert cells[key].bytes == len(model)
 
 
 @pytest.mark.parametrize("make", MODELS, ids=lambda f: f.__name__)

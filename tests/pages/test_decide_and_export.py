@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from streamlit.testing.v1 import AppTest
 
-from pages.parts.state import State
 from quant_core.plan import preset_plan
-from quant_core.study import Source, desk_cells, new_session_id, work
+from quant_core.study import Source, desk_cells, work
+from tests.pages.sessions import kept, said
 
 Run = Callable[..., AppTest]
 
@@ -19,21 +19,6 @@ SOURCE = Source("sample:digits-cnn", "sample:digits-cnn", samples=32)
 SENSITIVITY = "pages/decide/sensitivity.py"
 DESK = "pages/decide/mixed_precision.py"
 EXPORT = "pages/prove/export.py"
-
-
-def kept(source: Source, preset: str | None = None) -> str:
-    """The id of a session on `source`, with a preset as its plan."""
-    state = State(new_session_id(), source)
-    if preset is not None:
-        state.take(preset_plan(source.open().graph, preset))
-    state.save()
-    return state.id
-
-
-def said(test: AppTest) -> str:
-    """All text of a page, without the marks that keep names from being markup."""
-    parts = [*test.markdown, *test.caption, *test.info, *test.warning, *test.subheader]
-    return " ".join(part.value for part in parts).replace("\\", "")
 
 
 def test_a_sample_is_swept_without_being_asked_and_the_worst_are_explained(run: Run) -> None:

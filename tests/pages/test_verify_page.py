@@ -9,29 +9,14 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.parts.state import State
 from quant_core.plan import preset_plan
-from quant_core.study import Source, known_certificate, new_session_id
+from quant_core.study import Source, known_certificate
+from tests.pages.sessions import kept, said
 
 Run = Callable[..., AppTest]
 
 SOURCE = Source("sample:digits-cnn", "sample:digits-cnn", samples=32)
 VERIFY = "pages/prove/verify.py"
-
-
-def kept(source: Source, preset: str | None = None) -> str:
-    """The id of a session on `source`, with a preset as its plan."""
-    state = State(new_session_id(), source)
-    if preset is not None:
-        state.take(preset_plan(source.open().graph, preset))
-    state.save()
-    return state.id
-
-
-def said(test: AppTest) -> str:
-    """All text of a page, without the marks that keep names from being markup."""
-    parts = [*test.markdown, *test.caption, *test.info, *test.warning, *test.subheader]
-    return " ".join(part.value for part in parts).replace("\\", "")
 
 
 def shown(run: Run, source: Source, preset: str | None) -> AppTest:

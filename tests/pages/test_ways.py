@@ -20,6 +20,7 @@ from quant_core.study import (
     open_guarded,
     work,
 )
+from tests.pages.sessions import said
 
 Run = Callable[..., AppTest]
 Start = Callable[[], AppTest]
@@ -38,11 +39,6 @@ def press(test: AppTest, label: str) -> None:
     next(b for b in test.button if b.label == label and b.form_id).click()  # samples have an Open too
     test.run()
     assert not test.exception, test.exception
-
-
-def said(test: AppTest) -> str:
-    parts = [*test.markdown, *test.caption, *test.info, *test.warning, *test.subheader]
-    return " ".join(part.value for part in parts).replace("\\", "")
 
 
 def source_of(test: AppTest) -> Source:
