@@ -16,9 +16,11 @@ from pages.parts.links import (
     VERIFY,
     WEIGHTS,
 )
+from pages.parts.ticks import drop_late_ticks
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
+drop_late_ticks()
 st.set_page_config(
     page_title="Quantscope",
     page_icon=str(ASSETS / "logo.png"),  # a local file: an icon by name would be fetched from a font host

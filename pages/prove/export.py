@@ -13,13 +13,10 @@ import streamlit as st
 from pages.parts import metrics, text
 from pages.parts.certificate import activations_line
 from pages.parts.header import window
-from pages.parts.links import MIXED_PRECISION
-from pages.parts.nothing import nothing_to_quantize
-from pages.parts.opening import calm
+from pages.parts.nothing import nothing_to_write
 from pages.parts.state import State
 from pages.parts.sweeping import needs_data
 from pages.parts.tables import csv_button
-from quant_core.errors import QuantscopeError
 from quant_core.study import (
     DECODERS,
     DONE,
@@ -47,21 +44,8 @@ def main() -> None:
     with window() as (state, study):
         st.title("Export", anchor=False)
         st.caption("The ONNX file that the numbers come from, run as its user will run it.")
-        if nothing_to_quantize(study):
-            return
-        if not state.plan.quantized:
-            st.info(
-                "Nothing is quantized yet: the plan in hand is the model as opened.", icon=":material/info:"
-            )
-            st.page_link(str(MIXED_PRECISION), label="Choose formats", icon=":material/grid_on:")
-            return
-        try:
-            study.files.check(state.plan)
-            study.bytes_at_once(state.plan)
-        except QuantscopeError as error:
-            calm(error)
-            return
-        _page(state, study)
+        if not nothing_to_write(state, study):
+            _page(state, study)
 
 
 def _page(state: State, study: Study) -> None:

@@ -9,14 +9,12 @@ from pages.parts.certificate import activations_line, certificate_numbers, ledge
 from pages.parts.charts import chart
 from pages.parts.flips import flips
 from pages.parts.header import window
-from pages.parts.links import MIXED_PRECISION
 from pages.parts.measuring import known_verification
-from pages.parts.nothing import nothing_to_quantize
-from pages.parts.opening import calm, theme
+from pages.parts.nothing import nothing_to_write
+from pages.parts.opening import theme
 from pages.parts.speed import speed_and_memory
 from pages.parts.state import State
 from pages.parts.sweeping import needs_data
-from quant_core.errors import QuantscopeError
 from quant_core.figures import depth_figure
 from quant_core.study import LayerReport, Study
 
@@ -25,21 +23,7 @@ def main() -> None:
     with window() as (state, study):
         st.title("Verify", anchor=False)
         st.caption("The exported file in a session of its own, run as its user will run it, against FP32.")
-        if nothing_to_quantize(study):
-            return
-        if not state.plan.quantized:
-            st.info(
-                "There is nothing to certify yet: the plan in hand is the model as opened. Choose formats or "
-                "a preset first.",
-                icon=":material/info:",
-            )
-            st.page_link(str(MIXED_PRECISION), label="Choose formats", icon=":material/grid_on:")
-            return
-        try:
-            study.files.check(state.plan)
-            study.bytes_at_once(state.plan)
-        except QuantscopeError as error:
-            calm(error)
+        if nothing_to_write(state, study):
             return
         if not study.has_data:
             needs_data("what the exported file computes needs samples")

@@ -25,7 +25,7 @@ from quant_core.engine.run import (
 )
 from quant_core.engine.session import ENGINE, EXECUTIONS, make_session
 from quant_core.engine.settle import Settled, settle
-from quant_core.engine.sweep import Cell, CellKey, Failed, cell_plan, sweep
+from quant_core.engine.sweep import Cell, CellKey, Failed, Sweeper, cell_plan
 
 __all__ = [
     "BATCH",
@@ -52,6 +52,7 @@ __all__ = [
     "Pulse",
     "Reference",
     "Settled",
+    "Sweeper",
     "Times",
     "Traced",
     "batch_norm_distance",
@@ -80,7 +81,6 @@ __all__ = [
     "run_whole",
     "runtime",
     "settle",
-    "sweep",
     "threads",
     "trace_integers",
     "with_outputs",

@@ -67,51 +67,75 @@ def cell_plan(graph: Graph, key: CellKey) -> Plan | None:
     return Plan(f"{key.layer} {key.format} {key.part}", {**tied, key.layer: precision}, graph.file.sha256)
 
 
-def sweep(
-    cache: WeightCache,
-    cells: Iterable[CellKey],
-    data: Dataset,
-    reference: Reference,
-    find_range: FindRange,
-    size: int,
-    execution: str = "simulated",
-    pulse: Pulse = lambda: None,
-    failed: Failed | None = None,
-) -> Iterator[Cell]:
-    """Measure `cells` one by one, in the order of execution of their layers, `size` samples at a time.
+class Sweeper:
+    """Measures cells on one data set, `size` samples at a time, and keeps what enters the segment it has
+    come to: cells that are asked in the order of execution cost least.
 
     Shipped execution runs the whole file for each cell, since integer kernels depend on what surrounds a
-    layer. `pulse` is called for each batch, so that a caller can stop in the middle. A cell that cannot be
-    measured is told to `failed`, and the others go on; without it the error is raised."""
-    graph = cache.graph
-    plans = {key: plan for key in cells if (plan := cell_plan(graph, key)) is not None}
-    bench = _Bench(data, reference, size, fixed_batch(inputs_of(graph.model)), pulse)
-    segments = cut_segments(graph, 1 if execution == "shipped" else SEGMENTS)
-    place = {name: i for i, segment in enumerate(segments) for name in segment.layers}
-    first = {key: min(place[name] for name in plan.layers) for key, plan in plans.items()}
-    order = {layer.name: number for number, layer in enumerate(graph.layers)}
-    entry: _Entry | None = None
-    for number, segment in enumerate(segments[: max(first.values(), default=-1) + 1]):
-        wanted = [key for key in plans if first[key] == number]
-        if number:  # also where nothing is wanted: a cell gives the same number, whichever are asked with it
-            entry = _advance(graph, data, size, entry, segment, pulse)
-        if not wanted:
-            continue
-        variants = Variants(graph if entry is None else suffix(graph, entry.names), cache, find_range)
-        for key in sorted(wanted, key=lambda key: (order[key.layer], _kind(plans[key]))):
-            pulse()
-            try:
-                whole, extra = to_bytes(lower(cache, plans[key], find_range)), Batch()
-                if execution == "shipped":
-                    session = make_session(whole, execution)
-                else:
-                    session, extra = variants.session(key.layer, plans[key])
-                feeds = None if entry is None else entry.feeds
-                yield Cell(key, bench.measure(session, extra, feeds, execution), len(whole))
-            except QuantscopeError as error:
-                if failed is None:
-                    raise
-                failed(key, error)
+    layer. `pulse` is called for each batch, so that a caller can stop in the middle."""
+
+    def __init__(
+        self,
+        cache: WeightCache,
+        data: Dataset,
+        reference: Reference,
+        find_range: FindRange,
+        size: int,
+        execution: str = "simulated",
+        pulse: Pulse = lambda: None,
+    ) -> None:
+        self._cache, self._data, self._find_range, self._pulse = cache, data, find_range, pulse
+        self._size, self._execution = size, execution
+        self._bench = _Bench(data, reference, size, fixed_batch(inputs_of(cache.graph.model)), pulse)
+        self._segments = cut_segments(cache.graph, 1 if execution == "shipped" else SEGMENTS)
+        self._entry: _Entry | None = None
+        self._at = 0  # the segment that `_entry` leads to
+
+    def measure(self, cells: Iterable[CellKey], failed: Failed | None = None) -> Iterator[Cell]:
+        """Measure `cells` one by one, in the order of execution of their layers. A cell that cannot be
+        measured is told to `failed`, and the others go on; without it the error is raised.
+        """
+        graph = self._cache.graph
+        plans = {key: plan for key in cells if (plan := cell_plan(graph, key)) is not None}
+        place = {name: i for i, segment in enumerate(self._segments) for name in segment.layers}
+        first = {key: min(place[name] for name in plan.layers) for key, plan in plans.items()}
+        order = {layer.name: number for number, layer in enumerate(graph.layers)}
+        for number in sorted(set(first.values())):
+            self._go_to(number)
+            wanted = [key for key in plans if first[key] == number]
+            entry = self._entry
+            part = graph if entry is None else suffix(graph, entry.names)
+            variants = Variants(part, self._cache, self._find_range)
+            for key in sorted(wanted, key=lambda key: (order[key.layer], _kind(plans[key]))):
+                self._pulse()
+                try:
+                    yield self._cell(key, plans[key], variants)
+                except QuantscopeError as error:
+                    if failed is None:
+                        raise
+                    failed(key, error)
+
+    def _cell(self, key: CellKey, plan: Plan, variants: Variants) -> Cell:
+        whole, extra = to_bytes(lower(self._cache, plan, self._find_range)), Batch()
+        if self._execution == "shipped":
+            session = make_session(whole, self._execution)
+        else:
+            session, extra = variants.session(key.layer, plan)
+        feeds = None if self._entry is None else self._entry.feeds
+        return Cell(key, self._bench.measure(session, extra, feeds, self._execution), len(whole))
+
+    def _go_to(self, number: int) -> None:
+        """Have what enters segment `number`, through all segments before it: a cell gives the same number,
+        whichever are asked with it.
+        """
+        if number < self._at:
+            self._entry, self._at = None, 0
+        while self._at < number:
+            segment = self._segments[self._at + 1]
+            self._entry = _advance(
+                self._cache.graph, self._data, self._size, self._entry, segment, self._pulse
+            )
+            self._at += 1
 
 
 def _kind(plan: Plan) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from quant_core.data import Dataset
-from quant_core.engine import Cell, CellKey, Failed, Pulse, Reference, batch_size, cell_plan, sweep
+from quant_core.engine import Cell, CellKey, Failed, Pulse, Reference, Sweeper, batch_size, cell_plan
 from quant_core.errors import FormatError
 from quant_core.formats import get_format
 from quant_core.graph import Graph, inputs_of
@@ -87,7 +87,7 @@ class Sweeps(ABC):
         failed: Failed | None = None,
     ) -> Iterator[Cell]:
         """The cells of `keys`: first those known, then the others as they are measured and kept. See
-        `engine.sweep` for `pulse` and `failed`.
+        `Sweeper` for `pulse` and `failed`.
         """
         data = data or self.data
         known = self.known_cells(keys, execution, data)
@@ -97,8 +97,8 @@ class Sweeps(ABC):
             return
         size = batch_size(inputs_of(self.graph.file.model))
         find = Ranges({}).find if all(key.part == "weights" for key in missing) else self.ranges.find
-        measured = sweep(self.cache, missing, data, self.reference, find, size, execution, pulse, failed)
-        for cell in measured:
+        sweeper = Sweeper(self.cache, data, self.reference, find, size, execution, pulse)
+        for cell in sweeper.measure(missing, failed):
             self.keep_cell(cell.key, cell_record(cell), execution, data)
             yield cell
 

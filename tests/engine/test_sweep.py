@@ -10,7 +10,7 @@ from typing import Any
 import onnx
 import pytest
 
-from quant_core.engine import Cell, CellKey, Reference, batch_size, cell_plan, evaluate, sweep
+from quant_core.engine import Cell, CellKey, Reference, Sweeper, batch_size, cell_plan, evaluate
 from quant_core.graph import inputs_of
 from quant_core.lower import WeightCache, lower, to_bytes
 from quant_core.prepare import generate_inputs
@@ -38,7 +38,7 @@ def keys_of(bench: Any, formats: tuple[str, ...] = ("int8", "int4")) -> list[Cel
 
 def swept(bench: Any, keys: list[CellKey], execution: str = "simulated", size: int = 8) -> list[Cell]:
     cache = WeightCache(bench.graph)
-    return list(sweep(cache, keys, bench.data, bench.reference, bench.ranges.find, size, execution))
+    return list(Sweeper(cache, bench.data, bench.reference, bench.ranges.find, size, execution).measure(keys))
 
 
 def check(bench: Any, execution: str = "simulated", size: int = 8) -> None:
@@ -123,7 +123,8 @@ def test_cells_come_one_by_one_as_they_are_measured(bench: Any, monkeypatch: pyt
         return plain(*given)
 
     monkeypatch.setattr(module._Bench, "measure", counting)
-    cells = sweep(WeightCache(bench.graph), keys_of(bench), bench.data, bench.reference, bench.ranges.find, 8)
+    sweeper = Sweeper(WeightCache(bench.graph), bench.data, bench.reference, bench.ranges.find, 8)
+    cells = sweeper.measure(keys_of(bench))
     next(cells)
     assert len(measured) == 1
     next(cells)
@@ -137,10 +138,20 @@ def test_a_part_of_the_cells_gives_the_same_numbers(bench: Any) -> None:
         assert cell.quality.sqnr_db == pytest.approx(whole[cell.key].quality.sqnr_db, abs=0.01)
 
 
+def test_cells_may_be_asked_in_any_order_a_few_at_a_time(bench: Any) -> None:
+    """As a worker does that is given a few at a time."""
+    keys = keys_of(bench)
+    whole = {cell.key: cell for cell in swept(bench, keys)}
+    sweeper = Sweeper(WeightCache(bench.graph), bench.data, bench.reference, bench.ranges.find, 8)
+    for part in (keys[-4:], keys[:3], keys[3:-4]):
+        for cell in sweeper.measure(part):
+            assert cell == whole[cell.key]
+
+
 def test_a_reference_that_keeps_nothing_gives_the_same_numbers(bench: Any) -> None:
     keys = keys_of(bench, ("int8",))
     reference = Reference(bench.graph.file.path, 0)
-    again = sweep(WeightCache(bench.graph), keys, bench.data, reference, bench.ranges.find, 8)
+    again = Sweeper(WeightCache(bench.graph), bench.data, reference, bench.ranges.find, 8).measure(keys)
     for one, other in zip(swept(bench, keys), again, strict=True):
         assert one == other
 
@@ -150,8 +161,7 @@ def test_layers_in_bodies_and_recurrent_ones_have_cells(make: Any, tmp_path: Pat
     graph = graph_of(make(), tmp_path)
     feeds = generate_inputs(inputs_of(graph.model), seed=3)
     keys = [CellKey(x.name, "int4", "weights") for x in graph.quantizable]
-    found = list(
-        sweep(WeightCache(graph), keys, dataset(feeds), Reference(graph.file.path), fixed_range(), 2)
-    )
+    reference = Reference(graph.file.path)
+    found = list(Sweeper(WeightCache(graph), dataset(feeds), reference, fixed_range(), 2).measure(keys))
     assert [cell.key for cell in found] == keys
     assert all(5 < cell.quality.sqnr_db < 120 for cell in found)

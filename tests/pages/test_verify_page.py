@@ -63,7 +63,7 @@ def test_a_second_visit_measures_nothing(run: Run, monkeypatch: pytest.MonkeyPat
 
 def test_of_fp32_there_is_nothing_to_certify(run: Run) -> None:
     test = shown(run, SOURCE, None)
-    assert "nothing to certify" in said(test)
+    assert "Nothing is quantized yet" in said(test)
     assert not test.dataframe
     assert not test.metric
 

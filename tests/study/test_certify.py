@@ -99,7 +99,9 @@ def test_without_data_there_is_nothing_to_certify_on() -> None:
         certify_plan(study, preset_plan(study.graph, "int8-weights"))
 
 
-@pytest.mark.parametrize("name", ["keywords", "stories", "faces"])
+@pytest.mark.parametrize(
+    "name", ["keywords", *(pytest.param(name, marks=pytest.mark.slow) for name in ("stories", "faces"))]
+)
 def test_real_models_are_certified(models: Path, name: str) -> None:
     folder = models / name
     pictures = (folder / "images").is_dir()

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from quant_core.data import get_sample
-from quant_core.engine import CellKey
+from quant_core.engine import CellKey, Sweeper
 from quant_core.errors import DataError, FormatError, ModelError, PlanError
 from quant_core.formats import Scheme
 from quant_core.graph import inputs_of, read_model
@@ -26,7 +26,6 @@ from quant_core.store import Store
 from quant_core.study import Study, open_samples
 
 module = importlib.import_module("quant_core.study.study")
-sweeps = importlib.import_module("quant_core.study.sweeps")
 Open = Callable[..., Study]
 
 
@@ -34,10 +33,10 @@ Open = Callable[..., Study]
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """What the engine really measures: the key of each cell, and "plan" or "fp32" for each evaluation."""
     seen: list[object] = []
-    sweep = sweeps.sweep
+    measure = Sweeper.measure
 
-    def counting_sweep(*given: Any) -> Iterator[Any]:
-        for cell in sweep(*given):
+    def counting_cells(*given: Any) -> Iterator[Any]:
+        for cell in measure(*given):
             seen.append(cell.key)
             yield cell
 
@@ -48,7 +47,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
         return counted
 
-    monkeypatch.setattr(sweeps, "sweep", counting_sweep)
+    monkeypatch.setattr(Sweeper, "measure", counting_cells)
     for name in ("evaluate", "evaluate_outputs"):
         monkeypatch.setattr(module, name, counting(getattr(module, name)))
     return seen

@@ -1,0 +1,37 @@
+"""The tick of a timer does not take the place of a click on a link."""
+
+from __future__ import annotations
+
+from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, ScriptRequests
+
+from pages.parts.ticks import drop_late_ticks
+
+
+def requests_of(*asked: RerunData) -> RerunData:
+    """What is left to run of requests that arrive before the first has its turn."""
+    requests = ScriptRequests()
+    for data in asked:
+        assert requests.request_rerun(data)
+    waiting = requests.on_scriptrunner_ready()
+    assert waiting.rerun_data is not None
+    return waiting.rerun_data
+
+
+def tick(page: str) -> RerunData:
+    return RerunData(page_script_hash=page, fragment_id="live", is_auto_rerun=True)
+
+
+def test_a_change_of_page_that_waits_survives_a_tick() -> None:
+    drop_late_ticks()
+    drop_late_ticks()
+    left = requests_of(RerunData(page_script_hash="export"), tick("desk"), tick("desk"))
+    assert (left.page_script_hash, left.fragment_id_queue) == ("export", [])
+
+
+def test_ticks_and_clicks_of_one_page_are_all_heard() -> None:
+    drop_late_ticks()
+    assert requests_of(tick("desk")).fragment_id_queue == ["live"]
+    assert requests_of(tick("desk"), RerunData(page_script_hash="export")).page_script_hash == "export"
+    click = RerunData(page_script_hash="desk", fragment_id="matrix")
+    assert requests_of(tick("desk"), click).fragment_id_queue == ["live", "matrix"]
+    assert requests_of(click, tick("desk")).fragment_id_queue == ["matrix", "live"]
