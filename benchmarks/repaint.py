@@ -103,7 +103,7 @@ def prepare(path: Path) -> str:
             assert isinstance(key, CellKey)
             record = {"metric": None, "metric_name": None, "agreement": float(rng.random()), "kl": 0.1}
             record |= {"sqnr_db": float(rng.uniform(2, 60)), "decisions": 8, "samples": 8, "bytes": 10_000}
-            study.keep_cell(key, record)
+            study.store.put(study.keys.cell(key, "simulated", study.data), record)
     state = State(new_session_id(), source)
     state.save()
     return state.id

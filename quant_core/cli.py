@@ -75,6 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument(
         "--quantized", default=",".join(PARTS), help="weights, activations, both; separated by commas"
     )
+    sweep.add_argument(
+        "--adaptive", action="store_true", help="on as few samples as it takes to rank the cells"
+    )
     sweep.add_argument("--out", metavar="F", help="also write the table to this JSON file")
     add_execution(sweep)
 

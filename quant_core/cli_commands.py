@@ -46,9 +46,12 @@ def sweep(options: argparse.Namespace) -> Record:
     keys = study.cells(formats, parts)
     progress = Progress("cells")
     cells = {}
-    for cell in study.sweep(keys, options.execution):
+    if options.adaptive and options.execution != "simulated":
+        raise ArgumentError("an adaptive sweep is simulated", "leave out --execution or --adaptive")
+    measured = study.sweep_adaptively(keys) if options.adaptive else study.sweep(keys, options.execution)
+    for cell in measured:
         cells[cell.key] = cell
-        progress(len(cells), len(keys))
+        progress(sum(not c.is_first_look for c in cells.values()), len(keys))
     baseline = study.baseline(options.execution)
     record = {
         "layers": [layer.name for layer in study.graph.quantizable],

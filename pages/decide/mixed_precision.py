@@ -68,7 +68,7 @@ def _matrix(state: State, study: Study) -> None:
     keys = {p: desk_cells(study, p, state.view.more) if study.has_data else [] for p in _PARTS}
     cells = known_cells(study, [key for p in _PARTS for key in keys[p]])
     total = sum(len(k) for k in keys.values())
-    sweep_status(state, study, formats, job, total - len(cells), total)
+    sweep_status(state, study, formats, job, cells, total)
     matrix(
         study,
         state.plan,

@@ -113,7 +113,7 @@ def _table(state: State, study: Study, formats: Formats) -> None:
     columns = [(part, name) for part, names in formats.items() for name in names]
     order = ordered(study, cells, view.order, measure, baseline)
     look = Look(measure, order, False, baseline)
-    sweep_status(state, study, formats, job, len(keys) - len(cells), len(keys))
+    sweep_status(state, study, formats, job, cells, len(keys))
     with st.container(horizontal=True, gap="large"):
         with st.container(key="sensitive"):
             matrix(

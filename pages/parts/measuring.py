@@ -119,8 +119,8 @@ def sweeping(state: State) -> Job | None:
 
 
 def known_cells(study: Study, keys: list[CellKey]) -> dict[CellKey, Cell]:
-    """The cells measured so far."""
-    return study.known_cells(keys) if keys and study.has_data else {}
+    """The cells measured so far, on all samples or on few."""
+    return study.known_cells(keys, few=True) if keys and study.has_data else {}
 
 
 def known_ranges(state: State, study: Study) -> Ranges | None:

@@ -12,6 +12,7 @@ from quant_core.data.samples import DEFAULT, PREFIX, Sample, get_sample, samples
 from quant_core.data.scores import METRICS, Measure, measure_of
 from quant_core.data.split import draw, draw_order, set_aside
 from quant_core.data.task import TASKS, Task, guess_task, make_task
+from quant_core.data.traces import Traces, joined, margins, trace
 
 __all__ = [
     "COUNT",
@@ -37,6 +38,7 @@ __all__ = [
     "Sample",
     "Subset",
     "Task",
+    "Traces",
     "draw",
     "draw_order",
     "fit",
@@ -46,13 +48,16 @@ __all__ = [
     "guess_task",
     "has_classes",
     "image_input",
+    "joined",
     "log_probabilities",
     "looks_carried",
     "make_task",
+    "margins",
     "measure_of",
     "open_data",
     "read_sizes",
     "samples",
     "set_aside",
     "sized",
+    "trace",
 ]

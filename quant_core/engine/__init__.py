@@ -1,5 +1,6 @@
 """The engine: run graphs with ONNX Runtime, calibrate, evaluate, sweep, compare."""
 
+from quant_core.engine.adaptive import adaptive_sweep, can_adapt
 from quant_core.engine.batch_stats import batch_norm_distance
 from quant_core.engine.calibrate import calibrate, with_outputs
 from quant_core.engine.certify import KEPT_FLIPS, RUNS, Apart, Certified, Flip, certify
@@ -25,6 +26,7 @@ from quant_core.engine.run import (
 )
 from quant_core.engine.session import ENGINE, EXECUTIONS, make_session
 from quant_core.engine.settle import Settled, settle
+from quant_core.engine.strata import STRATA, Band, Strata
 from quant_core.engine.sweep import Cell, CellKey, Failed, Sweeper, cell_plan
 
 __all__ = [
@@ -33,8 +35,10 @@ __all__ = [
     "EXECUTIONS",
     "KEPT_FLIPS",
     "RUNS",
+    "STRATA",
     "UINT8",
     "Apart",
+    "Band",
     "Cell",
     "CellKey",
     "Certified",
@@ -52,12 +56,15 @@ __all__ = [
     "Pulse",
     "Reference",
     "Settled",
+    "Strata",
     "Sweeper",
     "Times",
     "Traced",
+    "adaptive_sweep",
     "batch_norm_distance",
     "batch_size",
     "calibrate",
+    "can_adapt",
     "cell_plan",
     "certify",
     "compare",

@@ -7,6 +7,7 @@ one."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from quant_core.data import Batch, Dataset, Quality, QualityMeter
 from quant_core.engine.evaluate import Reference
 from quant_core.engine.run import Pulse, cut_off, fill_up, fixed_batch, run, truths
 from quant_core.engine.session import make_session
+from quant_core.engine.strata import Band
 from quant_core.engine.variants import Variants
 from quant_core.errors import QuantscopeError
 from quant_core.graph import Graph, Segment, cut_segments, inputs_of, stretch, suffix
@@ -40,11 +42,19 @@ Failed = Callable[[CellKey, QuantscopeError], None]
 
 @dataclass(frozen=True)
 class Cell:
-    """A measured cell; `bytes` is the size of the file in which only this layer is quantized."""
+    """A measured cell; `bytes` is the size of the file in which only this layer is quantized. `band` says how
+    far the quality may lie from that on all samples, where it was measured on few.
+    """
 
     key: CellKey
     quality: Quality
     bytes: int
+    band: Band | None = None
+
+    @property
+    def is_first_look(self) -> bool:
+        """Whether it was measured on so few samples that more are to come."""
+        return self.band is not None and not self.band.final
 
 
 @dataclass(frozen=True)
@@ -67,12 +77,28 @@ def cell_plan(graph: Graph, key: CellKey) -> Plan | None:
     return Plan(f"{key.layer} {key.format} {key.part}", {**tied, key.layer: precision}, graph.file.sha256)
 
 
+Measured = tuple[Quality, Band | None]
+
+
+class Bench(ABC):
+    """What a cell is measured on."""
+
+    @abstractmethod
+    def measure(
+        self, session: ort.InferenceSession, extra: Batch, feeds: list[Batch] | None, execution: str
+    ) -> Measured:
+        """The quality of what `session` makes of `feeds`, None for the data itself, and of `extra` beside
+        them.
+        """
+
+
 class Sweeper:
     """Measures cells on one data set, `size` samples at a time, and keeps what enters the segment it has
     come to: cells that are asked in the order of execution cost least.
 
     Shipped execution runs the whole file for each cell, since integer kernels depend on what surrounds a
-    layer. `pulse` is called for each batch, so that a caller can stop in the middle."""
+    layer. `pulse` is called for each batch, so that a caller can stop in the middle. `sizes` are those of
+    files that are known, and takes up what is found."""
 
     def __init__(
         self,
@@ -83,11 +109,15 @@ class Sweeper:
         size: int,
         execution: str = "simulated",
         pulse: Pulse = lambda: None,
+        bench: Bench | None = None,
+        sizes: dict[CellKey, int] | None = None,
     ) -> None:
         self._cache, self._data, self._find_range, self._pulse = cache, data, find_range, pulse
         self._size, self._execution = size, execution
-        self._bench = _Bench(data, reference, size, fixed_batch(inputs_of(cache.graph.model)), pulse)
+        fixed = fixed_batch(inputs_of(cache.graph.model))
+        self._bench = bench or _AllSamples(data, reference, size, fixed, pulse)
         self._segments = cut_segments(cache.graph, 1 if execution == "shipped" else SEGMENTS)
+        self._sizes = {} if sizes is None else sizes
         self._entry: _Entry | None = None
         self._at = 0  # the segment that `_entry` leads to
 
@@ -116,13 +146,18 @@ class Sweeper:
                     failed(key, error)
 
     def _cell(self, key: CellKey, plan: Plan, variants: Variants) -> Cell:
-        whole, extra = to_bytes(lower(self._cache, plan, self._find_range)), Batch()
+        extra = Batch()
         if self._execution == "shipped":
+            whole = to_bytes(lower(self._cache, plan, self._find_range))
+            self._sizes[key] = len(whole)
             session = make_session(whole, self._execution)
         else:
+            if key not in self._sizes:
+                self._sizes[key] = len(to_bytes(lower(self._cache, plan, self._find_range)))
             session, extra = variants.session(key.layer, plan)
         feeds = None if self._entry is None else self._entry.feeds
-        return Cell(key, self._bench.measure(session, extra, feeds, self._execution), len(whole))
+        quality, band = self._bench.measure(session, extra, feeds, self._execution)
+        return Cell(key, quality, self._sizes[key], band)
 
     def _go_to(self, number: int) -> None:
         """Have what enters segment `number`, through all segments before it: a cell gives the same number,
@@ -173,8 +208,8 @@ def _batches(source: Dataset | list[Batch], size: int) -> Iterator[Batch]:
         yield from source
 
 
-class _Bench:
-    """What every cell is measured on."""
+class _AllSamples(Bench):
+    """Measures every cell on all samples."""
 
     def __init__(
         self, data: Dataset, reference: Reference, size: int, fixed: int | None, pulse: Pulse
@@ -184,10 +219,7 @@ class _Bench:
 
     def measure(
         self, session: ort.InferenceSession, extra: Batch, feeds: list[Batch] | None, execution: str
-    ) -> Quality:
-        """The quality of what `session` makes of `feeds`, None for the data itself, and of `extra` beside
-        them.
-        """
+    ) -> Measured:
         meter = QualityMeter(self._reference.task)
         source = _batches(self._data if feeds is None else feeds, self._size)
         expected = self._reference.outputs(self._data, execution, self._size)
@@ -196,4 +228,4 @@ class _Bench:
             self._pulse()
             outputs = run(session, {**fill_up(given, self._fixed), **extra})
             meter.add(cut_off(outputs, len(wanted[0]), self._fixed), wanted, labels, fed)
-        return meter.result()
+        return meter.result(), None

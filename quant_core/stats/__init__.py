@@ -4,7 +4,7 @@ from quant_core.stats.channels import ChannelStats
 from quant_core.stats.differences import CodeDifferences, FloatDifferences
 from quant_core.stats.extremes import Extremes, ExtremesSnapshot
 from quant_core.stats.histogram import Moments, Snapshot, StreamingHistogram
-from quant_core.stats.interval import paired_change, wilson
+from quant_core.stats.interval import Z, paired_change, wilson
 from quant_core.stats.noise import Noise, noise_of
 from quant_core.stats.ranges import Ranges, range_of
 from quant_core.stats.settling import Checkpoints, Drift, drift, enough, settling
@@ -22,6 +22,7 @@ __all__ = [
     "Ranges",
     "Snapshot",
     "StreamingHistogram",
+    "Z",
     "drift",
     "enough",
     "noise_of",

@@ -14,7 +14,7 @@ from quant_core.data import (
     samples,
 )
 from quant_core.data import PRESETS as PREPROCESSING
-from quant_core.engine import EXECUTIONS, Cell, CellKey
+from quant_core.engine import EXECUTIONS, Band, Cell, CellKey
 from quant_core.jobs import CANCELLED, DONE, FAILED, RUNNING, WAITING, Job
 from quant_core.jobs import SECONDS as OPENING_SECONDS
 from quant_core.lower import DECODERS
@@ -185,6 +185,7 @@ __all__ = [
     "TASKS",
     "WAITING",
     "Architecture",
+    "Band",
     "BudgetSearch",
     "Cell",
     "CellKey",

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from quant_core.data import Measure, Quality, measure_of
-from quant_core.engine import Cell, CellKey
+from quant_core.engine import Band, Cell, CellKey
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,23 @@ class Evaluation:
 
 def cell_record(cell: Cell) -> dict[str, Any]:
     """A cell as the store keeps it."""
-    return {"bytes": cell.bytes, **asdict(cell.quality)}
+    band = {} if cell.band is None else {"band": asdict(cell.band)}
+    return {"bytes": cell.bytes, **asdict(cell.quality), **band}
 
 
 def cell_of(key: CellKey, record: dict[str, Any]) -> Cell:
     """A cell from the store."""
-    return Cell(key, Quality.from_record(record), int(record["bytes"]))
+    return Cell(key, Quality.from_record(record), int(record["bytes"]), _band_of(record.get("band")))
+
+
+_MEASURED = ("sqnr_db", "agreement", "metric")
+
+
+def _band_of(record: dict[str, Any] | None) -> Band | None:
+    if record is None:
+        return None
+    pair: dict[str, Any] = {name: None if record[name] is None else tuple(record[name]) for name in _MEASURED}
+    return Band(**pair, final=record["final"])
 
 
 def cell_json(cell: Cell) -> dict[str, Any]:
@@ -99,4 +110,17 @@ def cell_json(cell: Cell) -> dict[str, Any]:
         "sqnr_db": cell.quality.sqnr_db,
         "agreement": cell.quality.agreement,
         "bytes": cell.bytes,
+        **({} if cell.band is None else {"samples": cell.quality.samples, **band_ends(cell)}),
     }
+
+
+def band_ends(cell: Cell) -> dict[str, float | None]:
+    """The 95 % interval of each measure, as `NAME_low` and `NAME_high`; both are the value where it was
+    measured on all samples.
+    """
+    found: dict[str, float | None] = {}
+    for name in _MEASURED:
+        value = getattr(cell.quality, name)
+        pair = (value, value) if cell.band is None else getattr(cell.band, name)
+        found[f"{name}_low"], found[f"{name}_high"] = pair or (None, None)
+    return found

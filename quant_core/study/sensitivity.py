@@ -13,6 +13,7 @@ from quant_core.data import measure_of
 from quant_core.engine import Cell, CellKey
 from quant_core.graph import Layer
 from quant_core.plan import cell_precision, why_not
+from quant_core.study.records import band_ends
 from quant_core.study.study import Study
 from quant_core.study.weights import widest_channel
 
@@ -154,9 +155,12 @@ def _why(study: Study, cell: Cell) -> str:
 
 
 def sensitivity_table(cells: Mapping[CellKey, Cell]) -> pd.DataFrame:
-    """Measured cells as a table: layer, format, quantized, metric, agreement, sqnr_db, kl, bytes and more."""
-    rows = [
-        {"layer": k.layer, "format": k.format, "quantized": k.part, **vars(c.quality), "bytes": c.bytes}
-        for k, c in cells.items()
-    ]
+    """Measured cells as a table: layer, format, quantized, metric, agreement, sqnr_db, kl, bytes and more;
+    where some were measured on few samples, with the ends of the 95 % intervals.
+    """
+    few = any(cell.band is not None for cell in cells.values())
+    rows = []
+    for key, cell in cells.items():
+        row = {"layer": key.layer, "format": key.format, "quantized": key.part, **vars(cell.quality)}
+        rows.append({**row, "bytes": cell.bytes, **(band_ends(cell) if few else {})})
     return pd.DataFrame(rows)

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any
 
 from quant_core.data import Dataset
-from quant_core.engine import Cell, CellKey, Failed, Pulse, Reference, Sweeper, batch_size, cell_plan
+from quant_core.engine import (
+    STRATA,
+    Cell,
+    CellKey,
+    Failed,
+    Pulse,
+    Reference,
+    Sweeper,
+    adaptive_sweep,
+    batch_size,
+    can_adapt,
+    cell_plan,
+    fixed_batch,
+)
 from quant_core.errors import FormatError
 from quant_core.formats import get_format
 from quant_core.graph import Graph, inputs_of
-from quant_core.lower import WeightCache
+from quant_core.lower import FindRange, WeightCache
 from quant_core.plan import PARTS
 from quant_core.stats import Ranges
 from quant_core.store import Store, measurement_key
 from quant_core.study.keys import Keys
 from quant_core.study.records import cell_of, cell_record
+
+_QUICK = 4e9  # multiplications
 
 
 class Sweeps(ABC):
@@ -64,9 +78,15 @@ class Sweeps(ABC):
         return list(self._applicable[asked])
 
     def known_cells(
-        self, keys: list[CellKey], execution: str = "simulated", data: Dataset | None = None
+        self,
+        keys: list[CellKey],
+        execution: str = "simulated",
+        data: Dataset | None = None,
+        few: bool = False,
     ) -> dict[CellKey, Cell]:
-        """Those of `keys` that were measured before. What was found once is remembered."""
+        """Those of `keys` that were measured before on all samples, with `few` also those measured on some.
+        What was found once on all is remembered.
+        """
         data = data or self.data
         found = self._found.setdefault((execution, data.key), {})
         names = self._names.setdefault((execution, data.key), {})
@@ -76,7 +96,13 @@ class Sweeps(ABC):
                 names[key] = measurement_key(self.keys.cell(key, execution, data))
         records = self.store.get_named([names[key] for key in asked])
         found.update({k: cell_of(k, r) for k, r in zip(asked, records, strict=True) if r is not None})
-        return {key: found[key] for key in keys if key in found}
+        known = {key: found[key] for key in keys if key in found}
+        if not few or execution != "simulated":
+            return known
+        left = [key for key in asked if key not in known]
+        records = self.store.get_named([measurement_key(self._few(key, data)) for key in left])
+        some = {key: cell_of(key, r) for key, r in zip(left, records, strict=True) if r is not None}
+        return {key: cell for key in keys if (cell := known.get(key) or some.get(key)) is not None}
 
     def sweep(
         self,
@@ -86,8 +112,8 @@ class Sweeps(ABC):
         pulse: Pulse = lambda: None,
         failed: Failed | None = None,
     ) -> Iterator[Cell]:
-        """The cells of `keys`: first those known, then the others as they are measured and kept. See
-        `Sweeper` for `pulse` and `failed`.
+        """The cells of `keys` on all samples: first those known, then the others as they are measured and
+        kept. See `Sweeper` for `pulse` and `failed`.
         """
         data = data or self.data
         known = self.known_cells(keys, execution, data)
@@ -95,19 +121,47 @@ class Sweeps(ABC):
         missing = [key for key in keys if key not in known]
         if not missing:
             return
-        size = batch_size(inputs_of(self.graph.file.model))
-        find = Ranges({}).find if all(key.part == "weights" for key in missing) else self.ranges.find
+        size, find = batch_size(inputs_of(self.graph.file.model)), self._find(missing)
         sweeper = Sweeper(self.cache, data, self.reference, find, size, execution, pulse)
         for cell in sweeper.measure(missing, failed):
-            self.keep_cell(cell.key, cell_record(cell), execution, data)
+            self.store.put(self.keys.cell(cell.key, execution, data), cell_record(cell))
             yield cell
 
-    def keep_cell(
-        self,
-        key: CellKey,
-        record: dict[str, Any],
-        execution: str = "simulated",
-        data: Dataset | None = None,
-    ) -> None:
-        """Keep what was measured of a cell."""
-        self.store.put(self.keys.cell(key, execution, data or self.data), record)
+    def sweep_adaptively(
+        self, keys: list[CellKey], pulse: Pulse = lambda: None, failed: Failed | None = None
+    ) -> Iterator[Cell]:
+        """The cells of `keys`, simulated: first those known, then the others on as few samples as it takes to
+        rank them, each once after a first look and once when it has enough. On few samples as `sweep`.
+        """
+        known = self.known_cells(keys, few=True)
+        yield from known.values()
+        looked = [key for key, cell in known.items() if cell.is_first_look]
+        missing = [key for key in keys if key not in known or key in looked]
+        if not missing:
+            return
+        if not self.can_adapt:
+            yield from self.sweep(missing, pulse=pulse, failed=failed)
+            return
+        given = self.cache, missing, self.data, self.reference, self._find(missing)
+        for cell in adaptive_sweep(*given, pulse, failed, looked):
+            about = self.keys.cell(cell.key, "simulated", self.data)
+            self.store.put(about if cell.band is None else self._few(cell.key), cell_record(cell))
+            yield cell
+
+    @property
+    def can_adapt(self) -> bool:
+        """Whether there are enough samples for few of them to speak for all."""
+        return can_adapt(len(self.data), fixed_batch(inputs_of(self.graph.file.model)))
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether a pass over all samples takes so little that a cell costs more in sessions than in runs."""
+        macs = sum(layer.macs or 0 for layer in self.graph.layers)
+        return macs * len(self.data) < _QUICK
+
+    def _find(self, keys: list[CellKey]) -> FindRange:
+        return Ranges({}).find if all(key.part == "weights" for key in keys) else self.ranges.find
+
+    def _few(self, key: CellKey, data: Dataset | None = None) -> dict[str, object]:
+        about = self.keys.cell(key, "simulated", data or self.data)
+        return about | {"what": f"few {about['what']}", "strata": STRATA}

@@ -102,12 +102,12 @@ def integers_wish(source: Source, layer: str, weights: Scheme) -> Wish:
     return Wish(INTEGERS, spec, urgent=True)
 
 
-def sweep_wish(source: Source, formats: Mapping[str, Sequence[str]]) -> Wish:
+def sweep_wish(source: Source, formats: Mapping[str, Sequence[str]], exact: bool = False) -> Wish:
     """Measure every cell of a table that is not known: the formats of each part (weights, activations,
-    both).
+    both). On as few samples as it takes to rank them, or `exact` on all.
     """
     spec = {"source": asdict(source), "formats": {part: list(names) for part, names in formats.items()}}
-    return Wish(SWEEP, spec, over=(CHECK,))
+    return Wish(SWEEP, spec | ({"exact": True} if exact else {}), over=(CHECK,))
 
 
 def search_wish(source: Source, start: Plan, share: float) -> Wish:
@@ -197,7 +197,8 @@ def _integers(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
 def _sweep(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
     study = _opened(spec, tick)
     keys = cells_of(study, spec["formats"])
-    known = study.known_cells(keys)
+    exact = spec.get("exact", False) or study.is_quick or not study.can_adapt
+    known = {k: c for k, c in study.known_cells(keys, few=not exact).items() if not c.is_first_look}
     missing = [key for key in keys if key not in known]
     if missing:
         _calibrated(study, any(key.part != "weights" for key in missing), tick)
@@ -208,9 +209,10 @@ def _sweep(spec: dict[str, Any], tick: Tick) -> dict[str, Any]:
     def failed(key: CellKey, error: QuantscopeError) -> None:
         failures.append([key.layer, key.format, key.part, str(error)])
 
-    for _ in study.sweep(missing, pulse=tick, failed=failed):
-        done += 1
-        tick(done, len(missing), note)
+    sweep = study.sweep if exact else study.sweep_adaptively
+    for cell in sweep(missing, pulse=tick, failed=failed):
+        done += not cell.is_first_look
+        tick(done, len(missing), "A first look at every cell" if cell.is_first_look else note)
     return {"kept": len(known), "measured": done, "failed": failures}
 
 

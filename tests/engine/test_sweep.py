@@ -116,13 +116,13 @@ def test_what_cannot_be_quantized_has_no_cell(tmp_path: Path) -> None:
 
 def test_cells_come_one_by_one_as_they_are_measured(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[int] = []
-    plain = module._Bench.measure
+    plain = module._AllSamples.measure
 
     def counting(*given: Any) -> Any:
         measured.append(1)
         return plain(*given)
 
-    monkeypatch.setattr(module._Bench, "measure", counting)
+    monkeypatch.setattr(module._AllSamples, "measure", counting)
     sweeper = Sweeper(WeightCache(bench.graph), bench.data, bench.reference, bench.ranges.find, 8)
     cells = sweeper.measure(keys_of(bench))
     next(cells)

@@ -12,7 +12,17 @@ from pages.parts import text
 from quant_core.figures import damage_color, loss_color, palette, text_on
 from quant_core.formats import get_format
 from quant_core.plan import Plan
-from quant_core.study import Cell, CellKey, Study, chosen_column, column_label, loss, measure_of, reasons
+from quant_core.study import (
+    Band,
+    Cell,
+    CellKey,
+    Study,
+    chosen_column,
+    column_label,
+    loss,
+    measure_of,
+    reasons,
+)
 
 Column = tuple[str, str]  # part and format
 _Found = list[Cell | None]
@@ -141,7 +151,9 @@ def _ordered(study: Study, order: Sequence[str]) -> list[Any]:
 
 
 def _entry(cell: Cell, frame: Frame, shades: dict[str, int]) -> list[Any]:
-    """[shade, SQNR, metric, agreement, bytes]: what the cell and its tooltip are made of."""
+    """[shade, SQNR, metric, agreement, bytes]: what the cell and its tooltip are made of; and in words how
+    far off it may be, where it was measured on few samples.
+    """
     quality = cell.quality
     lost = loss(cell, frame.look.measure, frame.look.baseline)
     in_db = frame.look.measure == "sqnr_db"
@@ -154,4 +166,14 @@ def _entry(cell: Cell, frame: Frame, shades: dict[str, int]) -> list[Any]:
     metric = quality.metric
     if metric is not None:
         metric = round(100 * metric, 2) if how.percent else float(f"{metric:.4g}")
-    return [shade, round(quality.sqnr_db, 2), metric, agreement, cell.bytes]
+    about = [] if cell.band is None else [_about(cell, cell.band)]
+    return [shade, round(quality.sqnr_db, 2), metric, agreement, cell.bytes, *about]
+
+
+def _about(cell: Cell, band: Band) -> str:
+    low, high = band.sqnr_db
+    said = f"measured on {cell.quality.samples:,} samples: {low:.1f} to {high:.1f} dB"
+    if band.agreement is not None:
+        low, high = (100 * share for share in band.agreement)
+        said += f", agreement {low:.1f} to {high:.1f} %"
+    return f"{said} on all (95 %)"

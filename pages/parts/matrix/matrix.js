@@ -107,7 +107,8 @@ function fillCell(cell, layer, index, data) {
   const no = Array.isArray(entry) && entry[0] === "x";
   const failed = Array.isArray(entry) && entry[0] === "!";
   const measured = Array.isArray(entry) && !no && !failed;
-  const text = entry === 0 ? "float" : measured ? shown(entry, data) : failed ? "!" : no ? "" : "…";
+  const few = measured && entry.length > 5;
+  const text = entry === 0 ? "float" : measured ? (few ? "≈ " : "") + shown(entry, data) : failed ? "!" : no ? "" : "…";
   const unit = data.measure === "sqnr_db" ? " dB" : data.measure === "metric" && !data.percent ? "" : " %";
   const said = no || failed ? entry[1] : measured ? text + unit : entry === 0 ? "float" : "not measured";
   cell.textContent = text;
@@ -121,7 +122,7 @@ function fillCell(cell, layer, index, data) {
   if (data.chooses && layer.locked && !chosen) cell.title = "Locked: unlock the layer to change it.";
   else if (measured) {
     const metric = entry[2] === null ? "" : `${data.metric} ${data.percent ? percent(entry[2]) : entry[2]}, `;
-    cell.title = `${entry[1] >= 200 ? "equal to FP32" : `${entry[1]} dB output SQNR`} with only this layer quantized, ${metric}agreement ${percent(entry[3])}, file ${entry[4].toLocaleString("en")} bytes`;
+    cell.title = `${entry[1] >= 200 ? "equal to FP32" : `${entry[1]} dB output SQNR`} with only this layer quantized, ${metric}agreement ${percent(entry[3])}, file ${entry[4].toLocaleString("en")} bytes${few ? `; ${entry[5]}` : ""}`;
   } else if (no) cell.title = `Not possible: ${entry[1]}.`;
   else if (failed) cell.title = entry[1];
   else cell.title = entry === 0 ? "As opened: no damage." : "Not measured yet.";
