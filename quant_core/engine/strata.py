@@ -28,10 +28,10 @@ STRATA = 1  # version of what follows; part of the key of what was measured by i
 LOOK = 8  # samples of the first look at every cell
 DRAW, MORE = 0.08, 0.10  # shares of the samples: the random draw, and what is added where it must say more
 BANDS = (0.04, 0.06, 0.08, 0.10)  # shares of the samples in the strata of growing margin
-LEAST = 16  # samples drawn at least
-RUINED = 0.20  # share of flipped decisions in the draw
+LEAST, MOST = 16, 128  # samples of either: it is their number that counts, not the share
+PLENTY = 24  # flipped decisions in the draw that say enough without strata
 CEASED = 0.01  # share of flipped decisions in a stratum beyond which the next is not taken
-SETTLED_DB = 1.0  # width of the interval of the SQNR at which samples without decisions suffice
+SETTLED_DB = 1.5  # width of the interval of the SQNR at which samples without decisions suffice
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -79,8 +79,8 @@ class Strata:
         count = len(signal)
         self.count, self.size, self._signal = count, size, signal
         drawn = np.random.default_rng(seed).permutation(count)
-        first = min(self._whole(max(LEAST, DRAW * count)), count)
-        last = min(first + self._whole(MORE * count), count)
+        first = min(self._whole(min(max(LEAST, DRAW * count), MOST)), count)
+        last = min(first + self._whole(min(MORE * count, MOST)), count)
         strips = [drawn[:first]]
         self._rank = np.zeros(count, np.int64)
         if margins is not None:
@@ -118,7 +118,7 @@ class Strata:
             return extra if flipped is not None or self._is_wide(traces, at) else None
         latest = flipped[(at >= start) & (at < end)]
         if len(taken) == 1:
-            return extra if latest.mean() > RUINED else 1
+            return extra if latest.sum() >= PLENTY else 1
         beyond = flipped[self._drawn(at) & ~self._below(at)]
         if latest.mean() <= CEASED and not beyond.any():
             return extra if self._is_wide(traces, at) else None

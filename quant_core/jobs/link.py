@@ -28,7 +28,6 @@ _ROOT = Path(__file__).resolve().parents[2]
 _STARTS_WITHIN = 90.0
 _ANSWERS_WITHIN = 10.0
 _LOG_BYTES = 1 << 20  # a longer log is begun anew
-CLUSTER = "QUANTSCOPE_CLUSTER"  # the address of a running scheduler to use instead of a host of our own
 
 
 @cache
@@ -66,37 +65,30 @@ class Link:
         self.close()
         from distributed import Security  # slow to import: only who has work for the workers waits for it
 
-        address = os.environ.get(CLUSTER)
         try:
-            if address:
-                self._client, self._pid = _client(address, None), None
-                return
             found = self._found_or_started()
             self._client = _client(found["address"], Security(**found["security"]))
             self._pid = int(found["pid"])
         except (OSError, TimeoutError) as error:
-            where = f"at {address}" if address else "on this machine"
             raise QuantscopeError(
-                f"the workers {where} do not answer", f"see {_log()}; then try again"
+                "the workers on this machine do not answer", f"see {_log()}; then try again"
             ) from error
 
     def submit(self, task: Task, spec: dict[str, Any], job: str, attempt: str, urgent: bool) -> Future[None]:
         """Have `task` performed. Urgent work goes to the worker for short work, ahead of the rest."""
         assert self._client is not None
-        lanes = {} if os.environ.get(CLUSTER) else {"resources": {SHORT if urgent else LONG: 1}}
         return self._client.submit(
             perform, task, spec, job, attempt,
-            key=f"{job}-{attempt}", pure=False, priority=10 if urgent else 0, **lanes,
+            key=f"{job}-{attempt}", pure=False, priority=10 if urgent else 0,
+            resources={SHORT if urgent else LONG: 1},
         )  # fmt: skip
 
     def restart(self, worker: str) -> None:
         """End a worker that does not stop by itself; its nanny starts another."""
-        address, _, pid = worker.partition(" ")
-        if self._pid is not None and pid:
+        pid = worker.partition(" ")[2]
+        if pid:
             with suppress(psutil.NoSuchProcess):
                 psutil.Process(int(pid)).kill()  # at once: a polite end takes seconds
-        elif self._client is not None and address:
-            self._client.restart_workers([address], timeout=30, raise_for_error=False)
 
     def close(self) -> None:
         """Leave the workers. The host ends when nobody else uses it."""

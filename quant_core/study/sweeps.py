@@ -23,10 +23,12 @@ from quant_core.engine import (
 from quant_core.errors import FormatError
 from quant_core.formats import get_format
 from quant_core.graph import Graph, inputs_of
-from quant_core.lower import FindRange, WeightCache
+from quant_core.jobs import cluster_address
+from quant_core.lower import WeightCache
 from quant_core.plan import PARTS
 from quant_core.stats import Ranges
 from quant_core.store import Store, measurement_key
+from quant_core.study.far import Order, sweep_far
 from quant_core.study.keys import Keys
 from quant_core.study.records import cell_of, cell_record
 
@@ -121,9 +123,14 @@ class Sweeps(ABC):
         missing = [key for key in keys if key not in known]
         if not missing:
             return
-        size, find = batch_size(inputs_of(self.graph.file.model)), self._find(missing)
-        sweeper = Sweeper(self.cache, data, self.reference, find, size, execution, pulse)
-        for cell in sweeper.measure(missing, failed):
+        address = cluster_address()
+        if address is not None:
+            cells = self._far(address, missing, execution, data, False, pulse, failed)
+        else:
+            size, find = batch_size(inputs_of(self.graph.file.model)), self._ranges_of(missing).find
+            sweeper = Sweeper(self.cache, data, self.reference, find, size, execution, pulse)
+            cells = sweeper.measure(missing, failed)
+        for cell in cells:
             self.store.put(self.keys.cell(cell.key, execution, data), cell_record(cell))
             yield cell
 
@@ -142,8 +149,15 @@ class Sweeps(ABC):
         if not self.can_adapt:
             yield from self.sweep(missing, pulse=pulse, failed=failed)
             return
-        given = self.cache, missing, self.data, self.reference, self._find(missing)
-        for cell in adaptive_sweep(*given, pulse, failed, looked):
+        address = cluster_address()
+        if address is not None:
+            cells = self._far(address, missing, "simulated", self.data, True, pulse, failed)
+        else:
+            find = self._ranges_of(missing).find
+            cells = adaptive_sweep(
+                self.cache, missing, self.data, self.reference, find, pulse, failed, looked
+            )
+        for cell in cells:
             about = self.keys.cell(cell.key, "simulated", self.data)
             self.store.put(about if cell.band is None else self._few(cell.key), cell_record(cell))
             yield cell
@@ -159,8 +173,23 @@ class Sweeps(ABC):
         macs = sum(layer.macs or 0 for layer in self.graph.layers)
         return macs * len(self.data) < _QUICK
 
-    def _find(self, keys: list[CellKey]) -> FindRange:
-        return Ranges({}).find if all(key.part == "weights" for key in keys) else self.ranges.find
+    def _ranges_of(self, keys: list[CellKey]) -> Ranges:
+        """The ranges that cells need: none where only weights are quantized."""
+        return Ranges({}) if all(key.part == "weights" for key in keys) else self.ranges
+
+    def _far(
+        self,
+        address: str,
+        keys: list[CellKey],
+        execution: str,
+        data: Dataset,
+        few: bool,
+        pulse: Pulse,
+        failed: Failed | None,
+    ) -> Iterator[Cell]:
+        """The cells from the workers of a cluster, in the order in which they come."""
+        task, ranges = self.reference.task, self._ranges_of(keys)
+        return sweep_far(address, Order(self.graph, task, data, ranges, execution, few), keys, pulse, failed)
 
     def _few(self, key: CellKey, data: Dataset | None = None) -> dict[str, object]:
         about = self.keys.cell(key, "simulated", data or self.data)
