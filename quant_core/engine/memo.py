@@ -47,4 +47,9 @@ class Memo:
 @cache
 def process_memo() -> Memo:
     """The one memo of this process, so that its limit holds whatever is open."""
-    return Memo(min(LIMIT, psutil.virtual_memory().total // 8))
+    return Memo(at_most(LIMIT))
+
+
+def at_most(limit: int) -> int:
+    """`limit` bytes, or an eighth of the machine's memory where that is less."""
+    return min(limit, psutil.virtual_memory().total // 8)

@@ -1,9 +1,9 @@
 """Sweep: the damage that one layer does at one format, all other layers in float.
 
 What comes before a layer does not change from cell to cell, so the graph is cut into segments; the tensors at
-the cut are computed once and each cell runs only the rest of the graph from there. Where those tensors would
-take more than `LIMIT` bytes for all samples, the cut is skipped and the segment is entered through an earlier
-one."""
+the cut are computed once and each cell runs only the rest of the graph from there. Where those tensors, with
+those of the cut before, would take more than `LIMIT` bytes for all samples, the cut is skipped and the
+segment is entered through an earlier one."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import onnxruntime as ort
 
 from quant_core.data import Batch, Dataset, Quality, QualityMeter
 from quant_core.engine.evaluate import Reference
+from quant_core.engine.memo import at_most
 from quant_core.engine.run import Pulse, cut_off, fill_up, fixed_batch, run, truths
 from quant_core.engine.session import make_session
 from quant_core.engine.strata import Band
@@ -24,7 +25,7 @@ from quant_core.graph import Graph, Segment, cut_segments, inputs_of, stretch, s
 from quant_core.lower import FindRange, WeightCache, lower, to_bytes
 from quant_core.plan import Plan, Precision, cell_precision
 
-LIMIT = 512 << 20
+LIMIT = 1 << 30  # bytes of what enters two neighbouring segments; less where the machine has less memory
 SEGMENTS = 24
 
 
@@ -189,15 +190,18 @@ def _advance(
     start = tuple(p.name for p in inputs) if entry is None else entry.names
     session = make_session(to_bytes(stretch(graph, start, segment.entry).model), "float")
     feeds: list[Batch] = []
-    total = 0
+    room = at_most(LIMIT) - (0 if entry is None else _bytes(entry.feeds))
     for batch in _batches(data if entry is None else entry.feeds, size):
         pulse()
         outputs = run(session, fill_up(batch, fixed), list(segment.entry))
         feeds.append(dict(zip(segment.entry, outputs, strict=True)))
-        total += sum(o.nbytes for o in outputs)
-        if total > LIMIT:
+        if _bytes(feeds) / len(feeds) * -(-len(data) // size) > room:  # what all batches would take
             return entry
     return _Entry(segment.entry, feeds)
+
+
+def _bytes(feeds: list[Batch]) -> int:
+    return sum(array.nbytes for batch in feeds for array in batch.values())
 
 
 def _batches(source: Dataset | list[Batch], size: int) -> Iterator[Batch]:
