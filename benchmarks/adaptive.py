@@ -8,10 +8,8 @@ samples run before, between and after; calibration is done before and counts for
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -19,11 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import pandas as pd
 
-from benchmarks.plain_loop import session_of
-from benchmarks.sweep import seconds
-from quant_core.engine import batch_size, run_all
-from quant_core.graph import inputs_of
-from quant_core.store import Store
+from benchmarks.opened import float_pass_of, opened, parser_of, seconds
 from quant_core.study import Cell, Study, sensitivity_table
 
 MEASURES = ("sqnr_db", "agreement")
@@ -32,36 +26,20 @@ WORST = 10
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="Cost and ranks of an adaptive sweep.")
-    parser.add_argument("model", nargs="?", default="sample:digits-mobile")
-    parser.add_argument("--data")
-    parser.add_argument("--calibration")
-    parser.add_argument("--preprocess")
-    parser.add_argument("--samples", type=int)
+    parser = parser_of("Cost and ranks of an adaptive sweep.")
     parser.add_argument("--formats", default="int8,int4,int2")
     parser.add_argument("--quantized", default="weights,activations")
     o = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        data = o.data or o.model
-        study = Study.open(o.model, data, o.calibration, o.preprocess, o.samples, Store(Path(folder)))
+    with opened(o) as study:
         measure(study, o.formats.split(","), tuple(o.quantized.split(",")))
 
 
 def measure(study: Study, formats: list[str], parts: tuple[str, ...]) -> None:
     """Both sweeps, with FP32 passes around them."""
-    size, data = batch_size(inputs_of(study.graph.file.model)), study.data
-    for _ in data.batches(size):  # images are decoded once
-        pass
-    session = session_of(study.graph.file.path.read_bytes())
-
-    def float_pass() -> None:
-        for _ in run_all(session, data, size):
-            pass
-
+    float_pass = float_pass_of(study)
     keys = study.cells(formats, parts)
     if study.calibration is not None:
         study.calibrate()
-    float_pass()
     passes = [seconds(float_pass) for _ in range(3)]
     start, looked = time.perf_counter(), 0.0
     few: dict[object, Cell] = {}
@@ -79,7 +57,7 @@ def measure(study: Study, formats: list[str], parts: tuple[str, ...]) -> None:
     table = sensitivity_table({key: few[key] for key in keys})
     truth = sensitivity_table({key: whole[key] for key in keys})
     samples = table["samples"].mean()
-    print(f"model            {study.graph.file.name}, N = {len(data)} samples, {len(keys)} cells")
+    print(f"model            {study.graph.file.name}, N = {len(study.data)} samples, {len(keys)} cells")
     print(f"one FP32 pass    {one:.3f} s (median of {len(passes)})")
     print(
         f"first look       {looked:.1f} s = {looked / one / len(keys):.3f} x L x B passes, 8 samples of each"

@@ -10,14 +10,11 @@ run in between. Calibration is done before and counts for neither; nothing is ta
 
 from __future__ import annotations
 
-import argparse
 import os
 import platform
 import statistics
 import sys
-import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -26,11 +23,11 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
 
+from benchmarks.opened import float_pass_of, opened, parser_of, seconds
 from benchmarks.plain_loop import PlainLoop, session_of
 from quant_core.engine import CellKey, batch_size, run_all
 from quant_core.graph import inputs_of
 from quant_core.plan import PARTS, cell_precision
-from quant_core.store import Store
 from quant_core.study import Study
 
 PASSES = 15  # FP32 passes, spread over the run
@@ -39,36 +36,23 @@ ALL_WITHIN = 60.0  # seconds; where the plain loop would take longer, it runs a 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="Cost of a sweep beside the plain loop.")
-    parser.add_argument("model", nargs="?", default="sample:digits-mobile")
-    parser.add_argument("--data")
-    parser.add_argument("--calibration")
-    parser.add_argument("--preprocess")
-    parser.add_argument("--samples", type=int)
+    parser = parser_of("Cost of a sweep beside the plain loop.")
     parser.add_argument("--formats", default="int8,int4,int2")
     parser.add_argument("--quantized", default=",".join(PARTS), help="weights, activations, both")
     o = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        data = o.data or o.model
-        study = Study.open(o.model, data, o.calibration, o.preprocess, o.samples, Store(Path(folder)))
+    with opened(o) as study:
         measure(study, o.formats.split(","), tuple(o.quantized.split(",")))
 
 
 def measure(study: Study, formats: list[str], parts: tuple[str, ...]) -> None:
     """Sweep and plain loop side by side, with FP32 passes in between."""
     size, data = batch_size(inputs_of(study.graph.file.model)), study.data
-    for _ in data.batches(size):  # images are decoded once
-        pass
-    float_session = session_of(study.graph.file.path.read_bytes())
+    float_pass, float_session = float_pass_of(study), session_of(study.graph.file.path.read_bytes())
     expected = [outputs for outputs, _ in run_all(float_session, data, size)]
     keys = study.cells(formats, parts)
     opset = max(_opset(study, key) for key in keys)
     proto = ir.to_proto(study.graph.at_opset(opset))
     plain = PlainLoop(study.graph, proto, study.ranges, data, expected, size)
-
-    def float_pass() -> None:
-        for _ in run_all(float_session, data, size):
-            pass
 
     passes = [seconds(float_pass) for _ in range(3)]
     in_full = len(keys) * 2 * min(passes) < ALL_WITHIN
@@ -107,13 +91,6 @@ def _opset(study: Study, key: CellKey) -> int:
     precision = cell_precision(study.graph.layer(key.layer), key.format, key.part)
     activations = precision.activations if precision else None
     return 13 if activations is None else activations.number.opset
-
-
-def seconds(function: Callable[[], None]) -> float:
-    """How long `function` takes."""
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

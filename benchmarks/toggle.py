@@ -9,10 +9,8 @@ which is the unit; and what it costs without a chain: write the graph, make a se
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -20,11 +18,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
+from benchmarks.opened import opened, parser_of
 from quant_core.engine import Chain, Memo, batch_size, evaluate, evaluate_outputs, make_session, process_memo
 from quant_core.graph import inputs_of
 from quant_core.lower import lower, to_bytes
 from quant_core.plan import precision_for, preset_plan
-from quant_core.store import Store
 from quant_core.study import Study
 from quant_core.study.desk import scheme_for
 
@@ -33,18 +31,11 @@ TOGGLES = 20
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="Cost of a change of one layer.")
-    parser.add_argument("model", nargs="?", default="sample:digits-mobile")
-    parser.add_argument("--data")
-    parser.add_argument("--calibration")
-    parser.add_argument("--preprocess")
-    parser.add_argument("--samples", type=int, default=250)
+    parser = parser_of("Cost of a change of one layer.", samples=250)
     parser.add_argument("--preset", default="int8-weights")
     parser.add_argument("--limit", type=int, help="bytes of the memo")
     o = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        data = o.data or o.model
-        study = Study.open(o.model, data, o.calibration, o.preprocess, o.samples, Store(Path(folder)))
+    with opened(o) as study:
         measure(study, o.preset, o.limit)
 
 

@@ -52,4 +52,4 @@ def process_memo() -> Memo:
 
 def at_most(limit: int) -> int:
     """`limit` bytes, or an eighth of the machine's memory where that is less."""
-    return min(limit, psutil.virtual_memory().total // 8)
+    return min(limit, int(psutil.virtual_memory().total) // 8)

@@ -5,8 +5,8 @@ from the second. So the samples stand in strata of growing FP32 margin, which is
 run, and beside them a simple random draw of all. A cell takes the draw first, then the strata from the
 smallest margin on, until no more decisions flip. What lies below that margin is counted in full; for the
 rest the draw speaks: a stratified estimate with one stratum that is taken whole (Cochran 1977, "Sampling
-Techniques", 3rd ed., section 5.3 for the estimate and its variance). A cell whose draw shows that most
-decisions flip is ruined: margins say little there, and the draw alone is made larger.
+Techniques", 3rd ed., section 5.3). A cell whose draw shows many flips is ruined: margins say little there,
+and the draw alone is made larger.
 
 Measured against all samples, within each format (weights; weights and activations of ResNet-20 on 2,000,
 of keywords on 800, MobileNet v1 weights on 250): see `benchmarks/RESULTS.md`. A random draw alone ranks
@@ -115,18 +115,15 @@ class Strata:
             return None
         flipped = traces.flipped
         if flipped is None or self.extra == 1:
-            return extra if flipped is not None or self._is_wide(traces, at) else None
+            low, high = self.estimate(traces, at).band.sqnr_db
+            return extra if flipped is not None or high - low > SETTLED_DB else None
         latest = flipped[(at >= start) & (at < end)]
         if len(taken) == 1:
             return extra if latest.sum() >= PLENTY else 1
         beyond = flipped[self._drawn(at) & ~self._below(at)]
         if latest.mean() <= CEASED and not beyond.any():
-            return extra if self._is_wide(traces, at) else None
+            return None
         return taken[-1] + 1 if taken[-1] + 1 < self.extra else extra
-
-    def _is_wide(self, traces: Traces, at: NDArray[np.int64]) -> bool:
-        low, high = self.estimate(traces, at).band.sqnr_db
-        return high - low > SETTLED_DB
 
     def estimate(self, traces: Traces, at: NDArray[np.int64], final: bool = True) -> Estimate:
         """What the samples at the positions `at` say of all."""

@@ -114,7 +114,7 @@ def test_a_model_with_a_fixed_batch(bench_of: Callable[..., Any]) -> None:
     whole = exact(bench, keys, 4)
     for cell in adapted(bench, keys):
         if not cell.is_first_look:
-            assert cell.quality.sqnr_db == pytest.approx(whole[cell.key].quality.sqnr_db, abs=1.5)
+            assert cell.quality.sqnr_db == pytest.approx(whole[cell.key].quality.sqnr_db, abs=3.0)
 
 
 def test_few_samples_are_all_measured() -> None:

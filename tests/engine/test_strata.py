@@ -76,11 +76,11 @@ def test_what_flips_no_decision_is_measured_on_few_samples_and_exactly() -> None
 
 
 def test_of_what_is_ruined_the_draw_alone_is_made_larger() -> None:
-    margins, traces = world(2, 4.0)
-    strata = Strata(traces.signal, margins, 8)
+    margins, traces = world(2, 4.0, 2000)
+    strata = Strata(traces.signal, margins, 32)
     _, taken, count = measured(strata, traces)
     assert taken == [0, strata.extra]
-    assert count < 0.25 * N
+    assert count < 0.2 * len(margins)
 
 
 @pytest.mark.parametrize("scale", [0.02, 0.1, 0.3, 0.8, 3.0])
