@@ -13,12 +13,7 @@ those of an evaluation."""
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import resource
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -27,19 +22,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
-import onnxruntime as ort
 
+from benchmarks.alone import MIB, MODELS, Found, each_alone, peak
 from quant_core.data import Subset, open_data
 from quant_core.engine import batch_size, calibrate, make_session, run_all
 from quant_core.engine.calibrate import BATCH
 from quant_core.graph import Graph, inputs_of, read_model
 from quant_core.prepare import prepare
 from quant_core.study.open import proof_samples
-
-MODELS = Path(
-    os.environ.get("QUANTSCOPE_MODELS") or Path(__file__).resolve().parents[2] / "shared" / "models"
-)
-MIB = 1 << 20
 
 
 def main() -> None:
@@ -50,34 +40,20 @@ def main() -> None:
     parser.add_argument("--preprocess", default="tensorflow")
     parser.add_argument("--samples", default="32,2048")
     parser.add_argument("--passes", type=int, default=3, help="FP32 passes of either kind; the median counts")
-    parser.add_argument("--alone", type=int, help=argparse.SUPPRESS)
-    o = parser.parse_args()
-    if o.alone is not None:
-        print(json.dumps(measure(o.model, o.data, o.preprocess, o.alone, o.passes)))
-        return
-    print(f"machine          {os.cpu_count()} cores, {platform.machine()}, ONNX Runtime {ort.__version__}")
-    print(f"model            {Path(o.model).parent.name}/{Path(o.model).name}, {BATCH} samples at a time")
-    peaks = []
-    for samples in o.samples.split(","):
-        command = [sys.executable, __file__, "--alone", samples, "--passes", str(o.passes)]
-        command += ["--model", o.model, "--data", o.data, "--preprocess", o.preprocess]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        found = json.loads(done.stdout.splitlines()[-1])
-        peaks.append(found["peak"])
+    for samples, found in each_alone(parser, __file__, measure):
         before, after = found["before"] / MIB, found["peak"] / MIB
         print(f"N = {samples:<6}       peak {after:.0f} MiB resident, {before:.0f} before calibration")
         ratio, cpu, fast = found["ratio"], found["cpu_ratio"], found["fast_ratio"]
         print(f"                 {found['seconds']:.2f} s = {ratio:.2f} FP32 passes of {BATCH} at a time")
         print(f"                 {cpu:.2f} of the processor time of such a pass")
         print(f"                 {fast:.2f} FP32 passes of {found['size']} at a time")
-    print(f"peak, last/first {peaks[-1] / peaks[0]:.3f}")
 
 
-def measure(model: str, data: str, preprocess: str, samples: int, passes: int) -> dict[str, float]:
+def measure(o: argparse.Namespace, samples: int) -> Found:
     """Peak resident memory (bytes) and seconds of one calibration in this process, and of FP32 passes."""
-    file = read_model(model)
+    file = read_model(o.model)
     inputs = inputs_of(file.model)
-    whole = open_data(data, inputs, preprocess)
+    whole = open_data(o.data, inputs, o.preprocess)
     repeated = Subset(whole, np.arange(samples) % len(whole))
     prepared, _ = prepare(file.model, proof_samples(repeated, inputs))
     graph = Graph(file, prepared)
@@ -93,8 +69,8 @@ def measure(model: str, data: str, preprocess: str, samples: int, passes: int) -
             pass
 
     next(run_all(session, repeated, BATCH))
-    same = [timed(lambda: float_pass(BATCH)) for _ in range(passes)]
-    fast = [timed(lambda: float_pass(size)) for _ in range(passes)]
+    same = [timed(lambda: float_pass(BATCH)) for _ in range(o.passes)]
+    fast = [timed(lambda: float_pass(size)) for _ in range(o.passes)]
     return {
         "before": before,
         "peak": after,
@@ -104,12 +80,6 @@ def measure(model: str, data: str, preprocess: str, samples: int, passes: int) -
         "fast_ratio": taken[0] / statistics.median(seconds for seconds, _ in fast),
         "size": size,
     }
-
-
-def peak() -> int:
-    """The largest resident memory of this process so far, bytes."""
-    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return largest if sys.platform == "darwin" else largest * 1024
 
 
 def timed(function: Callable[[], object]) -> tuple[float, float]:

@@ -11,31 +11,21 @@ process: first the three runs of the outputs, then the layers (at most 64 sample
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import resource
-import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
-import onnxruntime as ort
 
+from benchmarks.alone import MIB, MODELS, Found, each_alone, peak
+from benchmarks.opened import seconds
 from quant_core.data import Subset
 from quant_core.engine import batch_size, certify, fixed_batch, layer_errors, make_session, run_all
 from quant_core.graph import inputs_of, runnable
 from quant_core.plan import preset_plan
 from quant_core.study import Study
 
-MODELS = Path(
-    os.environ.get("QUANTSCOPE_MODELS") or Path(__file__).resolve().parents[2] / "shared" / "models"
-)
-MIB = 1 << 20
 AT_ONCE = 8  # as in study/certify.py
 
 
@@ -47,31 +37,16 @@ def main() -> None:
     parser.add_argument("--preprocess")
     parser.add_argument("--preset", default="int8")
     parser.add_argument("--samples", default="64,2000")
-    parser.add_argument("--alone", type=int, help=argparse.SUPPRESS)
-    o = parser.parse_args()
-    if o.alone is not None:
-        print(json.dumps(measure(o.model, o.data, o.preprocess, o.preset, o.alone)))
-        return
-    print(f"machine          {os.cpu_count()} cores, {platform.machine()}, ONNX Runtime {ort.__version__}")
-    print(f"model            {o.model}, {o.preset}")
-    peaks = []
-    for samples in o.samples.split(","):
-        command = [sys.executable, __file__, "--alone", samples, "--preset", o.preset]
-        command += ["--model", o.model, "--data", o.data]
-        command += [] if o.preprocess is None else ["--preprocess", o.preprocess]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        found = json.loads(done.stdout.splitlines()[-1])
-        peaks.append(found["peak"])
+    for samples, found in each_alone(parser, __file__, measure):
         before, between, most = (found[name] / MIB for name in ("before", "between", "peak"))
         print(f"N = {samples:<6}       peak {most:.0f} MiB, {between:.0f} after outputs, {before:.0f} before")
         print(f"                 outputs {found['outputs']:.1f} FP32 passes, layers {found['layers']:.1f}")
-    print(f"peak, last/first {peaks[-1] / peaks[0]:.3f}")
 
 
-def measure(model: str, data: str, preprocess: str | None, preset: str, samples: int) -> dict[str, float]:
+def measure(o: argparse.Namespace, samples: int) -> Found:
     """Peak resident memory (bytes) of certifying in this process, and its time in FP32 passes."""
-    study = Study.open(model, data, preprocess=preprocess)
-    plan = preset_plan(study.graph, preset)
+    study = Study.open(o.model, o.data, preprocess=o.preprocess)
+    plan = preset_plan(study.graph, o.preset)
     exported = study.lowered(plan)
     find, corrections = study.files.constants(plan)
     repeated = Subset(study.data, np.arange(samples) % len(study.data))
@@ -81,13 +56,13 @@ def measure(model: str, data: str, preprocess: str | None, preset: str, samples:
     session = make_session(reference, "float")
     next(run_all(session, repeated, size))
     before = peak()
-    outputs = timed(lambda: certify(reference, exported, repeated, size, study.task))
+    outputs = seconds(lambda: certify(reference, exported, repeated, size, study.task))
     between = peak()
-    layers = timed(
+    layers = seconds(
         lambda: layer_errors(study.cache, plan, exported, find, corrections, repeated, plan.has_dynamic)
     )
     after = peak()
-    one = timed(lambda: [None for _ in run_all(session, repeated, size)])
+    one = seconds(lambda: [None for _ in run_all(session, repeated, size)])
     return {
         "before": before,
         "between": between,
@@ -95,19 +70,6 @@ def measure(model: str, data: str, preprocess: str | None, preset: str, samples:
         "outputs": outputs / one,
         "layers": layers / one,
     }
-
-
-def peak() -> int:
-    """The largest resident memory of this process so far, bytes."""
-    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return largest if sys.platform == "darwin" else largest * 1024
-
-
-def timed(function: Callable[[], object]) -> float:
-    """How long `function` takes, seconds."""
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def float_pass_of(study: Study) -> Callable[[], None]:
     return float_pass
 
 
-def seconds(function: Callable[[], None]) -> float:
+def seconds(function: Callable[[], object]) -> float:
     """How long `function` takes."""
     start = time.perf_counter()
     function()

@@ -35,6 +35,26 @@ def test_calibration_is_measured_for_each_number_of_samples(repo: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_sweep_needs_no_more_memory_for_more_samples(repo: Path) -> None:
+    sample = get_sample("digits-cnn")
+    command = [sys.executable, "benchmarks/sweep_memory.py", "--samples", "16,64", "--layers", "2"]
+    command += ["--model", str(sample.model), "--data", str(sample.evaluation)]
+    done = subprocess.run(command, cwd=repo, capture_output=True, text=True, check=True)
+    last = re.search(r"peak, last/first +(\S+)", done.stdout)
+    assert last is not None
+    assert 0.5 < float(last[1]) < 1.5
+
+
+@pytest.mark.slow
+def test_an_adaptive_sweep_is_judged_within_each_format(repo: Path) -> None:
+    command = [sys.executable, "benchmarks/adaptive.py", "sample:digits-cnn", "--formats", "int4,int2"]
+    done = subprocess.run(command, cwd=repo, capture_output=True, text=True, check=True)
+    ranks = re.findall(r"sqnr_db (\S+), (\d+) of \d+, .*; agreement (\S+), ", done.stdout)
+    assert len(ranks) == 4
+    assert all(float(sqnr) > 0.7 and float(agreement) > 0.7 for sqnr, _, agreement in ranks)
+
+
+@pytest.mark.slow
 def test_certifying_needs_no_more_memory_for_more_samples(repo: Path) -> None:
     sample = get_sample("digits-cnn")
     command = [sys.executable, "benchmarks/certify.py", "--samples", "16,64"]

@@ -15,7 +15,15 @@ from pages.parts.opening import calm, carry_on, opened
 from pages.parts.state import State
 from quant_core.errors import QuantscopeError
 from quant_core.plan import Plan
-from quant_core.study import Evaluation, Latency, Study, forecast_sqnr, line, plan_cells
+from quant_core.study import (
+    Evaluation,
+    Latency,
+    Study,
+    forecast_sqnr,
+    line,
+    plan_cells,
+    predicted_latency,
+)
 
 _STYLE = f"<style>{Path(__file__).with_name('header.css').read_text(encoding='utf-8')}</style>"
 _HELP = {
@@ -27,7 +35,7 @@ _HELP = {
     "Simulated: the plan's arithmetic in float.",
     "Latency": "Time of the exported file over that of the FP32 file, both run with default options on this "
     "machine, in turns: the median of the pairs; half of them lie in the range given. "
-    "≈: they lie far apart, the machine was busy.",
+    "≈: they lie far apart, the machine was busy. Predicted: from the times of single layers.",
 }
 
 
@@ -160,11 +168,13 @@ def _latency(evaluation: Evaluation | None, state: State, study: Study) -> Numbe
         return Number("Latency", text.HOLLOW, "needs data")
     if not state.plan.quantized:
         return Number("Latency", "1 x", "as opened")
-    if evaluation is None:
-        return Number("Latency", text.HOLLOW, "after the quality")
-    found: Latency | None = plan_latency(state, study)
+    found: Latency | None = None if evaluation is None else plan_latency(state, study)
     if found is None:
-        return Number("Latency", text.HOLLOW, "after the sweep" if sweeping(state) else "measuring")
+        predicted = predicted_latency(study, state.plan)
+        if predicted is not None:
+            return Number("Latency", text.HOLLOW, f"{predicted:.2f} x, predicted")
+        waiting = "after the sweep" if sweeping(state) else "measuring"
+        return Number("Latency", text.HOLLOW, "after the quality" if evaluation is None else waiting)
     spread = f"{found.low:.2f}–{found.high:.2f}, batch {found.batch}"
     about = "≈ " if found.is_noisy else ""
     return Number("Latency", f"{about}{found.ratio:.2f} x", spread)

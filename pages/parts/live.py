@@ -6,12 +6,14 @@ import streamlit as st
 
 from pages.parts import text
 from pages.parts.state import State
+from pages.parts.ticks import page
 from quant_core.errors import QuantscopeError
 from quant_core.plan import Plan
 from quant_core.study import (
     CALIBRATE,
     CERTIFY,
     CHECK,
+    COSTS,
     DONE,
     EVALUATE,
     EXPORT,
@@ -41,11 +43,12 @@ _NAMES = {
     INTEGERS: ("Integer arithmetic", "samples"),
     EVALUATE: ("Measuring the plan", "samples"),
     LATENCY: ("Timing the plan", "runs"),
+    COSTS: ("Timing layers", "runs"),
     PRESET: ("Presets", "samples"),
     FETCH: ("Hugging Face", ""),
     CHECK: ("Check of preprocessing", "tries"),
 }
-_QUIET = (EVALUATE, LATENCY, INTEGERS)  # header or page show that these run
+_QUIET = (EVALUATE, LATENCY, COSTS, INTEGERS)  # header or page show that these run
 
 Seen = frozenset[tuple[str, str]]
 
@@ -75,13 +78,15 @@ def take_results(state: State) -> None:
 def panel(state: State, seen: Seen) -> None:
     """Draw the jobs of this window, and look again while one is alive. The page runs again when one ends."""
     alive = any(job.alive for job in line().jobs(state.id))
-    st.fragment(_panel, run_every=EVERY if alive else None)(state, seen, alive)
+    st.fragment(_panel, run_every=EVERY if alive else None)(state, seen, alive, page())
 
 
-def _panel(state: State, seen: Seen, watched: bool) -> None:
+def _panel(state: State, seen: Seen, watched: bool, on: str) -> None:
     """Buttons in here carry out callbacks: what a click returns would be lost where the page runs again
-    first.
+    first. Nothing is done for a look that comes late, from another page than the one it is drawn `on`.
     """
+    if on != page():
+        return
     jobs = line().jobs(state.id)
     if _ended(jobs) - seen or (not watched and any(job.alive for job in jobs)):
         st.rerun()

@@ -37,6 +37,7 @@ from quant_core.study import (
     can_check,
     certify_wish,
     check_wish,
+    costs_wish,
     evaluation_wish,
     format_errors,
     formats_wish,
@@ -54,6 +55,7 @@ from quant_core.study import (
     ranges_wish,
     seconds,
     unmeasured_formats,
+    unmeasured_kernels,
 )
 
 _AT_ONCE = 0.4  # seconds of work that a page does itself
@@ -80,13 +82,18 @@ def known_plan(state: State, study: Study) -> Evaluation | None:
 
 def plan_latency(state: State, study: Study) -> Latency | None:
     """The latency of the plan in hand if it was measured; otherwise it is asked for, unless a sweep keeps the
-    machine busy.
+    machine busy. Once it is known, its layers are timed, so that other plans can be predicted.
     """
     wish = latency_wish(state.source, state.plan)
     job = wish.find(state.id)
     found = known_latency(study, state.plan)
-    if found is None and not sweeping(state):
+    if sweeping(state):
+        return found
+    if found is None:
         _ask(wish, state, job)
+    elif unmeasured_kernels(study, state.plan):
+        costs = costs_wish(state.source, state.plan)
+        _ask(costs, state, costs.find(state.id))
     return found
 
 

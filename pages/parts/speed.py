@@ -11,14 +11,21 @@ from pages.parts.opening import theme
 from pages.parts.state import State
 from pages.parts.tables import csv_button
 from quant_core.figures import times_figure
-from quant_core.study import Speed, certify_wish
+from quant_core.study import Speed, Study, certify_wish, predicted_latency
 
 _OTHERS = 6  # operators beside the layers in the figure
 
 
-def speed_and_memory(state: State, speed: Speed) -> None:
+def speed_and_memory(state: State, study: Study, speed: Speed) -> None:
     """Times at each batch size, memory of a fresh process, and the kernels of each layer."""
     _times(speed)
+    predicted, measured = predicted_latency(study, state.plan), speed.timings[0].ratio[1]
+    if predicted is not None:
+        off = 100 * (predicted / measured - 1)
+        st.caption(
+            f"The times of single layers on this machine predict {predicted:.2f} x at batch "
+            f"{speed.timings[0].batch}, which is {off:+.0f} % off."
+        )
     if speed.is_noisy:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption("The pairs lie far apart: the machine was busy.", width="content")

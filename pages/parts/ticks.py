@@ -1,13 +1,23 @@
 """A click on a link is not lost to the tick of a timer.
 
-A fragment that looks after work runs every second. Where its tick reaches Streamlit (seen with 1.67) while a
-change of page still waits for its turn, the two become one request, which takes its page from the tick: the
-one that the user is about to leave. Here such a tick is dropped; the page to come needs none of it."""
+A fragment that looks after work runs every second, and its tick names the page it comes from. Where it
+reaches Streamlit (seen with 1.67) while a change of page still waits for its turn, the two become one
+request, which takes its page from the tick: the one that the user is about to leave. Such a tick is dropped.
+Where it comes later, while the new page runs, a fragment that both pages have runs as if the old one were
+there, and `st.rerun` would bring that back: the fragment compares `page()` with the one it was drawn on."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from typing import Any
+
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+
+def page() -> str:
+    """What Streamlit calls the page that this run is for."""
+    context = get_script_run_ctx()
+    return "" if context is None else context.page_script_hash
 
 
 def drop_late_ticks() -> None:

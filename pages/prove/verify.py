@@ -61,7 +61,7 @@ def _page(state: State, study: Study) -> None:
     if speed is None:
         _waits("Times and memory are measured last.", known.stopped)
     else:
-        speed_and_memory(state, speed)
+        speed_and_memory(state, study, speed)
 
 
 def _waits(said: str, stopped: bool) -> None:

@@ -27,7 +27,7 @@ from quant_core.engine.run import (
 from quant_core.engine.session import ENGINE, EXECUTIONS, make_session
 from quant_core.engine.settle import Settled, settle
 from quant_core.engine.strata import STRATA, Band, Strata
-from quant_core.engine.sweep import Cell, CellKey, Failed, Sweeper, cell_plan
+from quant_core.engine.sweep import Cell, CellKey, Failed, Sweeper, cell_plan, sweep_limit
 
 __all__ = [
     "BATCH",
@@ -88,6 +88,7 @@ __all__ = [
     "run_whole",
     "runtime",
     "settle",
+    "sweep_limit",
     "threads",
     "trace_integers",
     "with_outputs",

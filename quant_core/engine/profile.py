@@ -34,15 +34,23 @@ _QUANTIZING = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
 
 @dataclass(frozen=True)
 class Times:
-    """Median milliseconds a run spends in the kernels of each layer, and in the others by their operator."""
+    """Median milliseconds a run spends in the kernels of each layer, and in the others by their operator.
+    `quantizers` is that part of the others which quantizes for a layer and back.
+    """
 
     layers: dict[str, float]
     others: dict[str, float]
+    quantizers: dict[str, float]
 
     @property
     def total(self) -> float:
         """All kernels together; without what ONNX Runtime does between them."""
         return sum(self.layers.values()) + sum(self.others.values())
+
+    @property
+    def beside(self) -> float:
+        """The kernels that neither compute a layer nor quantize for one."""
+        return sum(self.others.values()) - sum(self.quantizers.values())
 
 
 def layer_times(
@@ -120,6 +128,7 @@ def _summed(events: list[dict[str, object]], names: list[str]) -> Times:
         if event.get("cat") == "Node" and name.endswith("_kernel_time") and isinstance(about, dict):
             spent[name, str(about.get("op_name", ""))].append(float(str(event["dur"])) / 1000.0)
     layers, others = dict.fromkeys(names, 0.0), defaultdict[str, float](float)
+    quantizers = dict.fromkeys(names, 0.0)
     for (name, op), times in spent.items():
         found = _MARK.search(name)
         median = float(np.median(times[_WARM_UP:] or times))
@@ -127,4 +136,6 @@ def _summed(events: list[dict[str, object]], names: list[str]) -> Times:
             layers[names[int(found.group(1))]] += median
         else:
             others[op] += median
-    return Times(layers, dict(others))
+            if found is not None:
+                quantizers[names[int(found.group(1))]] += median
+    return Times(layers, dict(others), quantizers)

@@ -190,7 +190,7 @@ def _advance(
     start = tuple(p.name for p in inputs) if entry is None else entry.names
     session = make_session(to_bytes(stretch(graph, start, segment.entry).model), "float")
     feeds: list[Batch] = []
-    room = at_most(LIMIT) - (0 if entry is None else _bytes(entry.feeds))
+    room = sweep_limit() - (0 if entry is None else _bytes(entry.feeds))
     for batch in _batches(data if entry is None else entry.feeds, size):
         pulse()
         outputs = run(session, fill_up(batch, fixed), list(segment.entry))
@@ -210,6 +210,11 @@ def _batches(source: Dataset | list[Batch], size: int) -> Iterator[Batch]:
             yield feeds
     else:
         yield from source
+
+
+def sweep_limit() -> int:
+    """The bytes of tensors at the cuts that a sweep keeps at most."""
+    return at_most(LIMIT)
 
 
 class _AllSamples(Bench):

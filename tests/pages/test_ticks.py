@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, ScriptRequests
 
+from pages.parts import live
+from pages.parts.state import State
 from pages.parts.ticks import drop_late_ticks
+from quant_core.study import Source, new_session_id
 
 
 def requests_of(*asked: RerunData) -> RerunData:
@@ -35,3 +39,13 @@ def test_ticks_and_clicks_of_one_page_are_all_heard() -> None:
     click = RerunData(page_script_hash="desk", fragment_id="matrix")
     assert requests_of(tick("desk"), click).fragment_id_queue == ["live", "matrix"]
     assert requests_of(click, tick("desk")).fragment_id_queue == ["matrix", "live"]
+
+
+def test_a_look_from_the_page_before_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fragment that both pages have would bring the old one back."""
+    state = State(new_session_id(), Source())
+    monkeypatch.setattr(live, "line", lambda: pytest.fail("it looked"))
+    monkeypatch.setattr(live, "page", lambda: "desk")
+    live._panel(state, frozenset(), True, "export")
+    with pytest.raises(pytest.fail.Exception, match="it looked"):
+        live._panel(state, frozenset(), True, "desk")
