@@ -73,7 +73,7 @@ slow = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
-    "name", ["keywords", "stories", "resnet20", pytest.param("mobilenet_v1", marks=slow)]
+    "name", ["keywords", "stories", *(pytest.param(n, marks=slow) for n in ("resnet20", "mobilenet_v1"))]
 )
 def test_the_fp32_figure_is_the_known_one(opened: Open, name: str) -> None:
     baseline = opened(name).baseline()

@@ -23,6 +23,7 @@ def tick(page: Page, table: Locator, row: int) -> None:
     page.mouse.click(box["x"] + 18, box["y"] + ROW * (row + 1.5))
 
 
+@pytest.mark.slow
 def test_a_channel_and_a_format_are_chosen_with_a_click(visit: Visit, settle: Settle) -> None:
     page = visit("/weights?layer=block3.project")
     channel = page.locator("[class*=st-key-weights-channel] input").first

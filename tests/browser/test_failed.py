@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.conftest import serving
 
 
+@pytest.mark.slow
 def test_an_export_that_failed_is_tried_again(browser: Browser, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()

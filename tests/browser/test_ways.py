@@ -80,6 +80,7 @@ def test_a_sample_opens_with_its_data(visit: Visit, settle: Settle) -> None:
     page.goto("about:blank")  # nobody waits for its sweep
 
 
+@pytest.mark.slow
 def test_paths_open_a_model_and_its_data(visit: Visit, settle: Settle, repo: Path) -> None:
     sample = repo / "assets" / "samples" / "digits-cnn"
     page = visit("/")

@@ -42,7 +42,6 @@ def bad(tmp_path: Path) -> Path:
 
 
 INT8 = ("--preset", "int8")
-TWICE = ("endless.onnx", "endless.onnx")
 
 
 @pytest.mark.parametrize(
@@ -54,9 +53,10 @@ TWICE = ("endless.onnx", "endless.onnx")
         (("inspect", "sample:nothing"), "nothing"),
         (("inspect", CNN, "--patience", "0"), "'0'"),
         (("inspect", "endless.onnx", "--patience", "8"), "'endless.onnx' was not open after 8 seconds"),
-        (
+        pytest.param(
             ("compare", "endless.onnx", "endless.onnx", "--data", "x.npz", "--patience", "8"),
             "'endless.onnx' was not open",
+            marks=pytest.mark.slow,
         ),
         (("evaluate", "nowhere.onnx", "--data", CNN, *INT8), "nowhere.onnx"),
         (("evaluate", CNN, "--data", "nowhere.npz", *INT8), "nowhere.npz"),

@@ -55,6 +55,21 @@ def line(home: Path) -> Iterator[Line]:
     end_host(home)
 
 
+@pytest.fixture(scope="module")
+def _kept_line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Line, Path]]:
+    folder, made = tmp_path_factory.mktemp("steady"), Line(TASKS)
+    yield made, folder
+    made.close()
+    end_host(folder)
+
+
+@pytest.fixture
+def steady(_kept_line: tuple[Line, Path], monkeypatch: pytest.MonkeyPatch) -> tuple[Line, Path]:
+    """A line and its home that the tests of a file share: for those that take nothing down."""
+    monkeypatch.setenv("QUANTSCOPE_HOME", str(_kept_line[1]))
+    return _kept_line
+
+
 def end_host(home: Path) -> None:
     """End the host of `home` and its workers."""
     try:

@@ -26,14 +26,16 @@ def really_done(kept: Path) -> list[int]:
     return [int(n) for n in (kept / "log").read_text().split()]
 
 
-def test_a_job_runs_elsewhere_and_gives_its_result(line: Line, tmp_path: Path, home: Path) -> None:
+def test_a_job_runs_elsewhere_and_gives_its_result(steady: tuple[Line, Path], tmp_path: Path) -> None:
+    line, home = steady
     job = wait(line.ask("me", "count", counting(tmp_path / "kept", 3)))
     assert (job.state, job.done, job.total) == (DONE, 3, 3)
     assert job.result is not None
     assert job.result["pid"] in [p.pid for p in workers(home)]
 
 
-def test_a_worker_loads_neither_the_app_nor_streamlit(line: Line) -> None:
+def test_a_worker_loads_neither_the_app_nor_streamlit(steady: tuple[Line, Path]) -> None:
+    line, _ = steady
     job = wait(line.ask("me", "look", {}))
     assert job.result is not None
     loaded = job.result["modules"]
@@ -42,7 +44,10 @@ def test_a_worker_loads_neither_the_app_nor_streamlit(line: Line) -> None:
     assert not job.result["main"].endswith("app.py")
 
 
-def test_asking_twice_is_asking_once_and_an_ended_job_can_be_asked_again(line: Line, tmp_path: Path) -> None:
+def test_asking_twice_is_asking_once_and_an_ended_job_can_be_asked_again(
+    steady: tuple[Line, Path], tmp_path: Path
+) -> None:
+    line, _ = steady
     spec = counting(tmp_path / "kept", 10)
     first, second = line.ask("me", "count", spec), line.ask("me", "count", spec)
     assert first.id == second.id
@@ -58,7 +63,10 @@ def test_asking_twice_is_asking_once_and_an_ended_job_can_be_asked_again(line: L
     ("kind", "said"),
     [("refuse", "The samples do not fit; give others."), ("crash", "ZeroDivisionError")],
 )
-def test_a_failure_is_one_sentence_and_the_worker_goes_on(line: Line, kind: str, said: str) -> None:
+def test_a_failure_is_one_sentence_and_the_worker_goes_on(
+    steady: tuple[Line, Path], kind: str, said: str
+) -> None:
+    line, _ = steady
     job = wait(line.ask("me", kind, {}))
     assert job.state == FAILED
     assert said in job.note
@@ -66,7 +74,10 @@ def test_a_failure_is_one_sentence_and_the_worker_goes_on(line: Line, kind: str,
     assert wait(line.ask("me", "look", {})).state == DONE
 
 
-def test_cancel_stops_a_job_within_two_seconds_and_keeps_what_it_did(line: Line, tmp_path: Path) -> None:
+def test_cancel_stops_a_job_within_two_seconds_and_keeps_what_it_did(
+    steady: tuple[Line, Path], tmp_path: Path
+) -> None:
+    line, _ = steady
     spec = counting(tmp_path / "kept", 1000)
     job = wait(line.ask("me", "count", spec), lambda j: j.done > 3)
     line.cancel(job)
@@ -85,7 +96,8 @@ def test_cancel_ends_a_worker_that_does_not_listen(line: Line) -> None:
     assert wait(line.ask("me", "look", {})).state == DONE
 
 
-def test_short_work_does_not_wait_for_long_work(line: Line, tmp_path: Path) -> None:
+def test_short_work_does_not_wait_for_long_work(steady: tuple[Line, Path], tmp_path: Path) -> None:
+    line, _ = steady
     long = wait(line.ask("me", "count", counting(tmp_path / "long", 4000)), lambda j: j.state == RUNNING)
     short = wait(line.ask("me", "count", counting(tmp_path / "short", 1), urgent=True))
     assert short.state == DONE
@@ -94,14 +106,16 @@ def test_short_work_does_not_wait_for_long_work(line: Line, tmp_path: Path) -> N
     line.cancel(long)
 
 
-def test_a_later_wish_takes_the_place_of_an_earlier_one(line: Line, tmp_path: Path) -> None:
+def test_a_later_wish_takes_the_place_of_an_earlier_one(steady: tuple[Line, Path], tmp_path: Path) -> None:
+    line, _ = steady
     first = wait(line.ask("me", "count", counting(tmp_path / "a", 4000)), lambda j: j.done > 0)
     second = line.ask("me", "count", counting(tmp_path / "b", 2), over=("look", "count"))
     assert wait(second).state == DONE
     assert wait(first).state == CANCELLED
 
 
-def test_another_kind_is_left_alone_unless_it_is_named(line: Line, tmp_path: Path) -> None:
+def test_another_kind_is_left_alone_unless_it_is_named(steady: tuple[Line, Path], tmp_path: Path) -> None:
+    line, _ = steady
     first = wait(line.ask("me", "count", counting(tmp_path / "a", 4000)), lambda j: j.done > 0)
     line.ask("me", "look", {}, urgent=True, over=("look",))
     assert Board().get(first.id).alive  # type: ignore[union-attr]

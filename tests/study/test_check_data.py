@@ -28,8 +28,9 @@ def flattened(folder: Path, into: Path, every: int) -> Path:
 @pytest.mark.parametrize(
     ("name", "right", "wrong", "every"),
     [
-        ("resnet20", "torchvision", ["unit"], 20),
-        pytest.param("resnet20", "torchvision", ["tensorflow", "raw", "caffe"], 20, marks=pytest.mark.slow),
+        pytest.param(
+            "resnet20", "torchvision", ["unit", "tensorflow", "raw", "caffe"], 20, marks=pytest.mark.slow
+        ),
         pytest.param("mobilenet_v1", "tensorflow", ["torchvision", "unit", "raw"], 3, marks=pytest.mark.slow),
     ],
 )

@@ -79,6 +79,7 @@ def test_a_second_sweep_measures_only_what_is_new(line: Line) -> None:
     assert second["measured"] == first["measured"]
 
 
+@pytest.mark.slow
 def test_a_search_gives_a_plan_under_its_budget(line: Line) -> None:
     result = done(search_wish(SOURCE, Plan(), 0.2)).result
     assert result is not None
@@ -123,6 +124,7 @@ def _perform(line: Line, identity: str) -> None:
         perform(line._tasks[job.kind], job.spec, identity, attempt)
 
 
+@pytest.mark.slow
 def test_a_model_that_is_gone_is_one_sentence(line: Line, tmp_path: Path, repo: Path) -> None:
     path = tmp_path / "mine.onnx"
     onnx.save(onnx.load(repo / "assets/samples/digits-cnn/model.onnx"), path)
