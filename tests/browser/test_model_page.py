@@ -126,9 +126,8 @@ def test_a_click_on_a_helper_operator_shows_it_and_keeps_the_layer(visit: Visit,
     selected(page, "stem")
 
 
-@pytest.mark.parametrize(
-    "page_name", ["Weights of this layer", pytest.param("Choose its precision", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("page_name", ["Weights of this layer", "Choose its precision"])
+@pytest.mark.slow
 def test_links_lead_to_the_layer_on_other_pages(visit: Visit, settle: Settle, page_name: str) -> None:
     page = visit("/model?layer=block2.expand")
     page.get_by_role("link", name=page_name).click()

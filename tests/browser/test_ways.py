@@ -88,6 +88,7 @@ def test_paths_open_a_model_and_its_data(visit: Visit, settle: Settle, repo: Pat
     is_open(page, settle, "digits-cnn", 5, "256 samples")
 
 
+@pytest.mark.slow
 def test_a_folder_opens_with_the_weights_beside_its_model(visit: Visit, settle: Settle, beside: Path) -> None:
     page = visit("/")
     open_path(page, beside)

@@ -153,6 +153,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.slow
 def test_what_a_killed_app_asked_for_is_taken_over(tmp_path: Path, home: Path, repo: Path) -> None:
     kept = tmp_path / "kept"
     kept.mkdir()
@@ -180,6 +181,7 @@ def test_what_a_killed_app_asked_for_is_taken_over(tmp_path: Path, home: Path, r
         end_host(home)
 
 
+@pytest.mark.slow
 def test_the_host_ends_when_its_last_user_is_gone(line: Line, home: Path) -> None:
     wait(line.ask("me", "look", {}))
     process, others = host(home), workers(home)

@@ -17,7 +17,9 @@ from tests.pages.sessions import kept, said
 SOURCE = Source("sample:digits-cnn", "sample:digits-cnn")
 
 
-@pytest.mark.parametrize(("page", "samples"), [("sensitivity", 90), ("mixed_precision", 100)])
+@pytest.mark.parametrize(
+    ("page", "samples"), [("sensitivity", 90), pytest.param("mixed_precision", 100, marks=pytest.mark.slow)]
+)
 def test_a_table_of_few_samples_says_so_and_can_be_made_exact(
     run: Callable[..., AppTest], page: str, samples: int
 ) -> None:

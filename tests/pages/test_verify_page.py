@@ -93,6 +93,7 @@ def test_weights_alone_have_no_codes_between_layers(run: Run) -> None:
     assert "Where error enters" in said(test)
 
 
+@pytest.mark.slow
 def test_samples_without_labels_still_have_decisions(run: Run, repo: Path, tmp_path: Path) -> None:
     import numpy as np
 

@@ -86,6 +86,7 @@ def start(run: Run, repo: Path) -> Callable[[], AppTest]:
     return go
 
 
+@pytest.mark.slow
 def test_a_folder_with_one_model_opens_it_without_data(start: Start, model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "exported"
     folder.mkdir()
@@ -159,6 +160,7 @@ def test_what_names_no_model_of_the_hub_asks_nobody(
     assert source_of(test).data is None and "digits-mobile" in source_of(test).model
 
 
+@pytest.mark.slow
 def test_a_reload_in_the_middle_of_opening_goes_on(run: Run, model: Path) -> None:
     state = State(new_session_id(), Source(str(model), None, samples=5))
     state.begin(Source(str(model), None))

@@ -37,6 +37,7 @@ def edit(test: AppTest, change: Callable[[Plan], Plan]) -> None:
     assert not test.exception
 
 
+@pytest.mark.slow
 def test_every_control_is_kept_in_the_window(run: Run) -> None:
     test = run(PAGE, layer=LAYER)
     wanted = {
