@@ -12,6 +12,7 @@ before, of which each cell bears its share. FP32 passes run in between."""
 from __future__ import annotations
 
 import json
+import logging
 import statistics
 import subprocess
 import sys
@@ -69,6 +70,10 @@ def main() -> None:
     parser = parser_of("Cost of a cell with other quantizers.", samples=64)
     parser.add_argument("--python", help="the Python of an environment that has NNCF")
     o = parser.parse_args()
+    ort.set_default_logger_severity(
+        3
+    )  # the tools make sessions of their own, which tell every pass they take
+    logging.disable(logging.WARNING)
     with opened(o) as study, tempfile.TemporaryDirectory() as folder:
         measure(study, Path(folder), o.python)
 
