@@ -45,7 +45,8 @@ def sweep_status(
     state: State, study: Study, formats: Formats, job: Job | None, cells: Mapping[CellKey, Cell], total: int
 ) -> None:
     """A line that says how complete the table is, with the button that measures the rest."""
-    missing, few = total - len(cells), sum(cell.band is not None for cell in cells.values())
+    missing = total - sum(not cell.is_first_look for cell in cells.values())
+    few = sum(cell.band is not None for cell in cells.values())
     if not study.has_data:
         needs_data("what a format does to the output needs samples")
     elif job is not None and job.alive:
