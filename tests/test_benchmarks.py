@@ -35,17 +35,6 @@ def test_calibration_is_measured_for_each_number_of_samples(repo: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_sweep_needs_no_more_memory_for_more_samples(repo: Path) -> None:
-    sample = get_sample("digits-cnn")
-    command = [sys.executable, "benchmarks/sweep_memory.py", "--samples", "16,64", "--layers", "2"]
-    command += ["--model", str(sample.model), "--data", str(sample.evaluation)]
-    done = subprocess.run(command, cwd=repo, capture_output=True, text=True, check=True)
-    last = re.search(r"peak, last/first +(\S+)", done.stdout)
-    assert last is not None
-    assert 0.5 < float(last[1]) < 1.5
-
-
-@pytest.mark.slow
 def test_an_adaptive_sweep_is_judged_within_each_format(repo: Path) -> None:
     command = [sys.executable, "benchmarks/adaptive.py", "sample:digits-cnn", "--formats", "int4,int2"]
     done = subprocess.run(command, cwd=repo, capture_output=True, text=True, check=True)
@@ -55,9 +44,10 @@ def test_an_adaptive_sweep_is_judged_within_each_format(repo: Path) -> None:
 
 
 @pytest.mark.slow
-def test_certifying_needs_no_more_memory_for_more_samples(repo: Path) -> None:
+@pytest.mark.parametrize("script", ["certify.py", "sweep_memory.py"])
+def test_more_samples_need_no_more_memory(repo: Path, script: str) -> None:
     sample = get_sample("digits-cnn")
-    command = [sys.executable, "benchmarks/certify.py", "--samples", "16,64"]
+    command = [sys.executable, f"benchmarks/{script}", "--samples", "16,64"]
     command += ["--model", str(sample.model), "--data", str(sample.evaluation)]
     done = subprocess.run(command, cwd=repo, capture_output=True, text=True, check=True)
     last = re.search(r"peak, last/first +(\S+)", done.stdout)

@@ -144,7 +144,8 @@ def _worst(study: Study, cells: dict[CellKey, Cell], measure: str, baseline: flo
         key, quality = finding.cell.key, finding.cell.quality
         kind = study.graph.layer(key.layer).kind
         what = "weights and activations" if key.part == "both" else key.part
-        line = f"{key.layer} ({kind}), {key.format} {what}: {metrics.left(quality)}; {finding.why}."
+        left = metrics.left(quality, few=finding.cell.band is not None)
+        line = f"{key.layer} ({kind}), {key.format} {what}: {left}; {finding.why}."
         lines.append(f"- {text.name(line)}")
     st.markdown("\n".join(lines))
     with st.container(horizontal=True):

@@ -161,7 +161,7 @@ def _fragile(state: State, study: Study) -> None:
         st.subheader("Where it breaks", anchor=False)
         for cell in worst:
             kind = study.graph.layer(cell.key.layer).kind
-            left = metrics.left(cell.quality, " and ")
+            left = metrics.left(cell.quality, " and ", few=cell.band is not None)
             line = f"{cell.key.layer} ({kind}) with int4 weights leaves {left}, all other layers in float."
             st.write(text.name(line))
         with st.container(horizontal=True):

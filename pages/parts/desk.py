@@ -103,7 +103,8 @@ def layer_panel(state: State, study: Study, cells: dict[CellKey, Cell]) -> None:
         lower = alternatives(study, state.plan, state.layer, cells)
         for option in lower:
             saved = text.size(option.saves) if option.saves > 0 else "nothing"
-            st.write(text.name(f"{option.format} saves {saved} and leaves {metrics.left(option.quality)}."))
+            left = metrics.left(option.quality, few=option.few)
+            st.write(text.name(f"{option.format} saves {saved} and leaves {left}."))
         if not lower:
             st.caption("No lower format of this layer is measured; the cells of the matrix will tell.")
         channel, ratio = widest_channel(study, study.graph.layer(state.layer))

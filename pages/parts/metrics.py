@@ -46,9 +46,11 @@ def number_format(name: str | None) -> str:
     return "%.2f" if measure_of(name).percent else "%.4g"
 
 
-def left(quality: Quality, joined: str = ", ") -> str:
-    """What a quantized layer leaves: dB, and the agreement or, where outputs have none, the metric."""
-    said = text.decibel(quality.sqnr_db)
+def left(quality: Quality, joined: str = ", ", few: bool = False) -> str:
+    """What a quantized layer leaves: dB, and the agreement or, where outputs have none, the metric. `few`: it
+    was measured on a part of the samples.
+    """
+    said = ("about " if few else "") + text.decibel(quality.sqnr_db)
     if quality.agreement is not None:
         return f"{said}{joined}{text.percent(quality.agreement)} agreement"
     if quality.metric is not None:

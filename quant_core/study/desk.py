@@ -181,11 +181,14 @@ def tradeoff(measured: list[tuple[Plan, Evaluation]]) -> tuple[pd.DataFrame, str
 
 @dataclass(frozen=True)
 class Alternative:
-    """A lower format for one layer: bytes saved against the one in hand, and what it then leaves."""
+    """A lower format for one layer: bytes saved against the one in hand, and what it then leaves. `few`: that
+    was measured on a part of the samples.
+    """
 
     format: str
     saves: int
     quality: Quality
+    few: bool = False
 
 
 def alternatives(study: Study, plan: Plan, layer: str, cells: dict[CellKey, Cell]) -> list[Alternative]:
@@ -196,7 +199,7 @@ def alternatives(study: Study, plan: Plan, layer: str, cells: dict[CellKey, Cell
     now = cells.get(CellKey(layer, chosen_column(plan[layer], "weights") or "", "weights"))
     size = study.bytes_of(Plan()) if now is None else now.bytes
     found = [
-        Alternative(c.key.format, size - c.bytes, c.quality)
+        Alternative(c.key.format, size - c.bytes, c.quality, c.band is not None)
         for k, c in cells.items()
         if (k.layer, k.part) == (layer, "weights") and c.bytes < size
     ]

@@ -30,6 +30,7 @@ def test_a_table_of_few_samples_says_so_and_can_be_made_exact(
     session = kept(source)
     test = run(f"pages/decide/{page}.py", study=session)
     assert f"{len(keys)} of {len(keys)} cells are measured on a part of the samples" in said(test)
+    assert "about " in said(test)
     button = next(b for b in test.button if b.label == f"Measure {len(keys)} cells on all samples")
     assert not any(job.kind == SWEEP for job in line().jobs(session))
     button.click().run()
