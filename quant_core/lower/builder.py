@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import onnx_ir as ir
@@ -20,7 +21,10 @@ class Builder:
         self.graph = graph
         self.nodes: list[ir.Node] = []
         self._serial = 0
-        self._taken = {v.name for node in graph.all_nodes() for v in node.outputs}
+
+    @cached_property
+    def _taken(self) -> set[str | None]:
+        return {v.name for node in self.graph.all_nodes() for v in node.outputs}
 
     def name(self) -> str:
         """A value name that the graph does not use."""

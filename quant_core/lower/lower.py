@@ -87,7 +87,6 @@ def apply_plan(
     builder = Builder(model.graph)
     nodes = {node.name: node for node, _ in every_node(model.graph)}
     decoded: dict[tuple[object, ...], ir.Value] = {}
-    kept: list[QuantizedTensor] = []  # alive, so that no two have the same id
     entered: dict[tuple[int, Scheme], ir.Value] = {}
     for layer in graph.layers:  # in their order, so that equal plans give equal files
         name, precision = layer.name, plan[layer.name]
@@ -97,12 +96,12 @@ def apply_plan(
         if precision.weights is not None:
             how = _decoder_of(layer, precision, decoder)
             unsigned = precision.activations is not None and _is_integer(precision.activations, 8)
-            tensor = cache.get(layer, precision.weights)
+            quantized = tensor = cache.get(layer, precision.weights)
             if how == "dequantize":
                 added = None if corrections is None else corrections.get(name)
-                tensor = _with_room(tensor, node, layer, precision.activations, added, find_range)
-            key = (layer.tensor, layer.shape, layer.axis, how, unsigned, id(tensor))
-            kept.append(tensor)
+                tensor = _with_room(quantized, node, layer, precision.activations, added, find_range)
+            own = None if tensor is quantized else name
+            key = (layer.tensor, layer.shape, layer.axis, how, unsigned, precision.weights, own)
             if key not in decoded:
                 decoded[key] = write_weights(builder, tensor, how, unsigned)
             _attach(builder, node, layer, decoded[key])

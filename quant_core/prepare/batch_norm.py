@@ -58,6 +58,7 @@ def _fold(graph: ir.Graph, norm: ir.Node) -> bool:
     if layer.op_type == "Gemm":
         start = start * layer.attributes.get_float("beta", 1.0)
         layer.attributes.pop("beta", None)
+    absorbed = [layer.inputs[1], old_bias, *norm.inputs[1:5]]
     base = norm.name or layer.name or "folded"
     layer.replace_input_with(1, _register(graph, f"{base}.weight", scaled))
     if len(layer.inputs) < 3:
@@ -69,6 +70,9 @@ def _fold(graph: ir.Graph, norm: ir.Node) -> bool:
         graph.outputs[[v is output for v in graph.outputs].index(True)] = source
     output.replace_all_uses_with(source)
     graph.remove(norm, safe=True)
+    for value in absorbed:
+        if value is not None and not value.uses() and not value.is_graph_output():
+            graph.initializers.pop(value.name or "", None)
     source.name, source.shape, source.type = name, shape, kind
     return True
 

@@ -1,5 +1,6 @@
 """Runs cases in worker processes; one that crashes or hangs is a finding, and a new worker goes on
-behind it."""
+behind it. A model that hangs is no finding where the command line, which opens it in a process with a time
+limit, says so in one sentence."""
 
 from __future__ import annotations
 
@@ -21,11 +22,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tests.fuzz.models import write_model
+from tests.fuzz.targets import draw_for
 from tests.fuzz.worker import LIMIT
 
 _ROOT = Path(__file__).resolve().parents[2]
 MEMORY = 5 << 30  # bytes of address space of a worker
 _STARTS_WITHIN = 120.0  # seconds
+_PATIENCE = 10  # seconds that the command line gives a model
 _CASES = 400  # of one worker: ONNX Runtime and the allocator keep some address space of each
 
 
@@ -72,7 +76,8 @@ def run_cases(
                 what, text = worker.run(f"{kind} {number}")
                 if what in ("crash", "hang"):
                     worker.end()
-                    worker, text, what = None, f"{what}: {text}", "finding"
+                    given_up = what == "hang" and kind == "models" and _is_given_up(number, seed, root)
+                    worker, text, what = None, f"{what}: {text}", "given up" if given_up else "finding"
                 with lock:
                     tally.outcomes[f"{kind} {what}"] += 1
                     if what == "finding":
@@ -89,6 +94,22 @@ def run_cases(
         for done in [threads.submit(serve) for _ in range(workers)]:
             done.result()
     return tally
+
+
+def _is_given_up(number: int, seed: int, root: Path) -> bool:
+    """Whether the command line ends with one sentence for a model that never does."""
+    with tempfile.TemporaryDirectory(dir=root / "cases") as folder:
+        path = write_model(draw_for("models", number, seed), Path(folder))
+        done = subprocess.run(
+            [sys.executable, "-m", "quant_core", "inspect", str(path), "--patience", str(_PATIENCE)],
+            capture_output=True,
+            text=True,
+            cwd=_ROOT,
+            env=os.environ | {"QUANTSCOPE_HOME": str(root / "home")},
+            timeout=_STARTS_WITHIN,
+        )
+    said = done.stderr.strip().splitlines()
+    return done.returncode == 2 and not done.stdout and len(said) == 1 and "was given up" in said[0]
 
 
 class _Worker:

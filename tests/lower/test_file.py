@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,15 +12,16 @@ import onnx
 import pytest
 
 from quant_core.errors import PlanError
-from quant_core.formats import Scheme, sqnr_db
-from quant_core.graph import Graph, inputs_of
-from quant_core.lower import DECODERS, WeightCache, lower, to_bytes, to_bytes_once
+from quant_core.formats import QuantizedTensor, Scheme, sqnr_db
+from quant_core.graph import Graph, Layer, inputs_of
+from quant_core.lower import DECODERS, WeightCache, apply_plan, lower, to_bytes, to_bytes_once
 from quant_core.plan import PRESETS, Plan, Precision, default_activation_scheme, default_scheme, preset_plan
 from quant_core.prepare import generate_inputs
 from tests.bodies import branching
 from tests.models import (
     build,
     conv_chain,
+    deep_residual,
     fixed_range,
     graph_of,
     matmul_chain,
@@ -216,3 +219,22 @@ def test_writing_a_model_that_nobody_needs_afterwards_gives_the_same_file(tmp_pa
     files = [write(lower(cache, plan, fixed_range())) for write in (to_bytes, to_bytes_once, to_bytes)]
     assert files[0] == files[1] == files[2]
     assert all(graph.weights(layer).size for layer in graph.quantizable)
+
+
+def test_codes_are_let_go_when_they_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = sys.modules[WeightCache.__module__]
+    monkeypatch.setattr(module, "CACHED", 1)  # bytes: the cache keeps one layer
+    graph = graph_of(deep_residual(6), tmp_path)
+    made: list[weakref.ref[QuantizedTensor]] = []
+    alive: list[int] = []
+
+    class Watched(WeightCache):
+        def get(self, layer: Layer, scheme: Scheme) -> QuantizedTensor:
+            found = super().get(layer, scheme)
+            made.append(weakref.ref(found))
+            alive.append(sum(tensor() is not None for tensor in made))
+            return found
+
+    apply_plan(Watched(graph), preset_plan(graph, "int4-weights"), fixed_range())
+    assert len(made) >= 6
+    assert max(alive) <= 2

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from quant_core.graph import sizes_of
+from quant_core.lower.savings.tensors import looked_at
 
 _SAMPLE = 64  # elements compared first, so that tensors that differ are not read whole
 
@@ -20,10 +22,8 @@ def merge_duplicates(model: ir.Model) -> int:
             continue
         if tensor.dtype == ir.DataType.STRING:
             continue
-        flat = np.asarray(tensor.numpy()).reshape(-1)
-        sample = flat[:: max(1, flat.size // _SAMPLE)].tobytes()
-        alike = groups.setdefault((tensor.dtype, sizes_of(tensor), sample), [])
-        same = next((other for other in alike if _equal(other, flat)), None)
+        alike = groups.setdefault((tensor.dtype, sizes_of(tensor), looked_at(tensor, _sample)), [])
+        same = next((other for other in alike if _equal(other, tensor)), None)
         if same is None:
             alike.append(value)
             continue
@@ -33,6 +33,12 @@ def merge_duplicates(model: ir.Model) -> int:
     return dropped
 
 
-def _equal(value: ir.Value, flat: np.ndarray) -> bool:
-    tensor = value.const_value
-    return tensor is not None and np.asarray(tensor.numpy()).tobytes() == flat.tobytes()
+def _sample(array: NDArray[np.generic]) -> bytes:
+    flat = array.reshape(-1)
+    return flat[:: max(1, flat.size // _SAMPLE)].tobytes()
+
+
+def _equal(value: ir.Value, tensor: ir.TensorProtocol) -> bool:
+    other = value.const_value
+    assert other is not None
+    return other is tensor or np.asarray(other.numpy()).tobytes() == np.asarray(tensor.numpy()).tobytes()

@@ -25,9 +25,8 @@ def generate_masks(model: ir.Model) -> int:
     if not has_opset(model, 11):
         return 0
     builder, count = Builder(model.graph), 0
-    for value, array in stored(model, _WORTH):
-        diagonal = causal_diagonal(array)
-        if diagonal is not None and (written := _write(builder, array, diagonal)) is not None:
+    for value, array, diagonal in stored(model, _WORTH, causal_diagonal):
+        if (written := _write(builder, array, diagonal)) is not None:
             replace(model, builder, value, written)
             count += 1
     return count

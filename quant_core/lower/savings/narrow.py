@@ -19,12 +19,10 @@ def narrow_tables(model: ir.Model) -> int:
     if not has_opset(model, 9):
         return 0
     builder, count = Builder(model.graph), 0
-    for value, array in stored(model, _WORTH):
-        smaller = narrowed(array)
-        if smaller is not None:
-            wide = int(ir.DataType.from_numpy(array.dtype))
-            replace(model, builder, value, cast(builder, builder.constant(smaller), wide))
-            count += 1
+    for value, array, smaller in stored(model, _WORTH, narrowed):
+        wide = int(ir.DataType.from_numpy(array.dtype))
+        replace(model, builder, value, cast(builder, builder.constant(smaller), wide))
+        count += 1
     return count
 
 

@@ -20,9 +20,7 @@ def generate_ranges(model: ir.Model) -> int:
     if not has_opset(model, 11):
         return 0
     builder, count = Builder(model.graph), 0
-    for value, array in stored(model, _WORTH):
-        if array.dtype.type not in _TYPES or (step := even_step(array)) is None:
-            continue
+    for value, array, step in stored(model, _WORTH, even_step):
         first = int(array.reshape(-1)[0])
         ends = [first, first + step * array.size, step]
         made = builder.node("Range", [builder.constant(np.array(n, array.dtype)) for n in ends])
@@ -34,9 +32,11 @@ def generate_ranges(model: ir.Model) -> int:
 
 
 def even_step(array: NDArray[np.generic]) -> int | None:
-    """What is between any two numbers that follow each other, None where it differs or is no whole number."""
+    """What is between any two numbers that follow each other, None where it differs or is no whole number, or
+    the type is none that Range takes.
+    """
     flat = array.reshape(-1)
-    if flat.size < 2:
+    if flat.size < 2 or array.dtype.type not in _TYPES:
         return None
     first, second, last = flat[[0, 1, -1]].tolist()  # Python's numbers, which do not overflow
     if not np.isfinite([first, second, last]).all() or max(abs(first), abs(last)) >= _EXACT:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import onnx_ir as ir
@@ -12,10 +14,18 @@ from quant_core.graph import opset_of
 from quant_core.lower.builder import Builder
 
 _QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
+_Array = NDArray[np.generic]
+_Found = TypeVar("_Found")
+# What was found out about a stored tensor. Copies of a graph share its tensors, which nobody changes, so that
+# of the many graphs that are written of one model only the first has to look at them.
+_known: WeakKeyDictionary[ir.TensorProtocol, dict[Callable[..., Any], Any]] = WeakKeyDictionary()
 
 
-def stored(model: ir.Model, at_least: int) -> Iterator[tuple[ir.Value, NDArray[np.generic]]]:
-    """The tensors of `at_least` bytes that the graph stores, with their values.
+def stored(
+    model: ir.Model, at_least: int, look: Callable[[_Array], _Found | None]
+) -> Iterator[tuple[ir.Value, _Array, _Found]]:
+    """The tensors of `at_least` bytes that the graph stores and in which `look`, a pure function, finds
+    something: with their values and what it finds.
 
     Left out: what is also an input or an output, scales and zero points (kernels look for stored ones), and
     types that NumPy does not have."""
@@ -27,7 +37,18 @@ def stored(model: ir.Model, at_least: int) -> Iterator[tuple[ir.Value, NDArray[n
             continue
         if any(use.node.op_type in _QUANTIZERS and use.idx > 0 for use in value.uses()):
             continue
-        yield value, np.asarray(tensor.numpy())
+        found = looked_at(tensor, look)
+        if found is not None:
+            yield value, np.asarray(tensor.numpy()), found
+
+
+def looked_at(tensor: ir.TensorProtocol, look: Callable[[_Array], _Found]) -> _Found:
+    """What `look` finds in the values of `tensor`, which it is shown once."""
+    known = _known.setdefault(tensor, {})
+    if look not in known:
+        known[look] = look(np.asarray(tensor.numpy()))
+    found: _Found = known[look]
+    return found
 
 
 def is_plain(tensor: ir.TensorProtocol) -> bool:
