@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from quant_core.graph.nodes import layers_by_node, reads_of
 SEGMENTS = 9  # whole-model cost of the chain 1.0 to 1.2 passes at 9 segments, 3.5 at 33 (ONNX Runtime 1.31)
 MOST_ALIVE = 8
 _CUT, _ALIVE = 0.02, 0.01  # what a cut costs, and each tensor that crosses it, in passes of the whole graph
+_DEAREST, _HALVINGS = 256.0, 24  # passes for all the room there is, and how often that is halved
 
 
 @dataclass(frozen=True)
@@ -27,17 +29,18 @@ class Segment:
     layers: tuple[str, ...]
 
 
-def cut_segments(graph: Graph, most: int = SEGMENTS) -> tuple[Segment, ...]:
+def cut_segments(graph: Graph, most: int = SEGMENTS, room: float = math.inf) -> tuple[Segment, ...]:
     """Up to `most` segments in order of execution, cut so that least is run in vain when one layer changes
-    and all that follows its segment's entry is run.
+    and all that follows its segment's entry is run. The tensors at all cuts take at most `room` bytes a
+    sample together, where their shapes are known.
     """
     nodes = list(graph.model.graph)
     alive = _alive_after(graph.model, nodes)
     of_node = layers_by_node(graph)
     held = [of_node.get(node.name or "", ()) for node in nodes]
-    chosen = _choose(alive, held, most)
+    chosen = _within(_Places(alive, held), most, room)
     inputs = tuple(v.name or "" for v in graph.model.graph.inputs)
-    starts = [(0, inputs), *((i + 1, alive[i]) for i in chosen)]
+    starts = [(0, inputs), *((i + 1, tuple(v.name or "" for v in alive[i])) for i in chosen)]
     segments: list[Segment] = []
     for (start, entry), end in zip(starts, [s for s, _ in starts[1:]] + [len(nodes)], strict=True):
         inside = tuple(layer.name for layers in held[start:end] for layer in layers)
@@ -67,10 +70,8 @@ def _between(graph: Graph, entry: tuple[str, ...], leave: tuple[str, ...]) -> Gr
     return Graph(graph.file, cut(graph.model), lambda: graph.refused, graph, cut)
 
 
-def _alive_after(model: ir.Model, nodes: list[ir.Node]) -> list[tuple[str, ...]]:
-    """For each position, the tensors made up to it that are still needed after it, empty where types are
-    unknown.
-    """
+def _alive_after(model: ir.Model, nodes: list[ir.Node]) -> list[tuple[ir.Value, ...]]:
+    """For each position, the tensors made up to it that are still needed after it."""
     last: dict[int, int] = {}
     for position, node in enumerate(nodes):
         for value in reads_of(node):
@@ -82,55 +83,104 @@ def _alive_after(model: ir.Model, nodes: list[ir.Node]) -> list[tuple[str, ...]]
     for position, node in enumerate(nodes):
         alive.update({id(v): v for v in node.outputs})
         alive = {key: v for key, v in alive.items() if last.get(key, -1) > position}
-        found.append(tuple(v.name or "" for v in alive.values()))
+        found.append(tuple(alive.values()))
     return found
 
 
-def _choose(alive: list[tuple[str, ...]], held: Sequence[Sequence[Layer]], most: int) -> list[int]:
-    """Positions to cut after, at most `most` - 1.
+def _bytes_of(value: ir.Value) -> int:
+    """Bytes of one sample of a tensor, 0 where they are not known."""
+    if value.shape is None or value.dtype is None:
+        return 0
+    sizes = list(value.shape)[1:]
+    return math.prod(s if isinstance(s, int) else 0 for s in sizes) * max(1, value.dtype.bitwidth // 8)
+
+
+class _Places:
+    """The places between layers where a graph may be cut: `at` positions of nodes, with the share of the
+    graph's work before each, how many layers, how many tensors are alive there and their bytes a sample. The
+    first is the beginning of the graph."""
+
+    def __init__(self, alive: list[tuple[ir.Value, ...]], held: Sequence[Sequence[Layer]]) -> None:
+        self.at, before, layers_before = [-1], [0.0], [0]
+        starts: list[float] = []  # work done where each layer begins
+        total, count = 0.0, 0
+        last = max((i for i, layers in enumerate(held) if layers), default=-1)
+        for position, layers in enumerate(held[: last + 1]):
+            for layer in layers:
+                starts.append(total)
+                total += float(layer.macs or layer.parameters) + 1.0
+            count += len(layers)
+            if position == last or not 0 < len(alive[position]) <= MOST_ALIVE or not count:
+                continue
+            if count == layers_before[-1]:  # the same layers on both sides as at the place before
+                if _price(alive[position]) <= _price(alive[self.at[-1]]):
+                    self.at[-1] = position
+                continue
+            self.at.append(position)
+            before.append(total)
+            layers_before.append(count)
+        self.alive = np.array([0, *(len(alive[i]) for i in self.at[1:])])
+        self.bytes = np.array([0.0, *(sum(map(_bytes_of, alive[i])) for i in self.at[1:])])
+        self.waste = _waste(np.array(starts), np.array(before), np.array(layers_before), total)
+
+
+def _price(alive: tuple[ir.Value, ...]) -> tuple[int, int]:
+    return len(alive), sum(map(_bytes_of, alive))
+
+
+def _waste(
+    starts: NDArray[np.float64], before: NDArray[np.float64], layers_before: NDArray[np.int64], total: float
+) -> NDArray[np.float64]:
+    """`[places, places + 1]`: for the layers between the places p and q, the last the end, what is run in
+    vain when one of them changes and the graph is entered at p, summed, in shares of its work.
+    """
+    sums = np.concatenate([[0.0], np.cumsum(starts)]) / max(total, 1.0)
+    work, number = before / max(total, 1.0), np.array([*layers_before, len(starts)])
+    waste = sums[number][None, :] - sums[number[:-1]][:, None]
+    waste -= (number[None, :] - number[:-1][:, None]) * work[:, None]
+    waste[np.tri(*waste.shape).astype(bool)] = np.inf
+    return np.asarray(waste)
+
+
+def _within(places: _Places, most: int, room: float) -> list[int]:
+    """Positions to cut after, whose tensors take no more than `room` bytes together: bytes are given a price,
+    the lowest that leads there (Everett 1963).
+    """
+    chosen = _choose(places, most, np.zeros(len(places.at)))
+    if places.bytes[chosen].sum() > room:
+        per_byte = places.bytes / max(room, 1.0)
+        low, high, chosen = 0.0, _DEAREST, []
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            trial = _choose(places, most, np.where(per_byte > 1.0, np.inf, middle * per_byte))
+            if places.bytes[trial].sum() > room:
+                low = middle
+            else:
+                high, chosen = middle, trial
+    return [places.at[i] for i in chosen]
+
+
+def _choose(places: _Places, most: int, dear: NDArray[np.float64]) -> list[int]:
+    """Which places to cut at, at most `most` - 1; `dear` is what each costs beside the price of cuts.
 
     A change of a layer runs everything from the entry of its segment. What of that lies before the layer is
     run in vain; the sum over the layers, in shares of the graph's work, and the price of the cuts is made
     least by dynamic programming over the places between layers (a shortest path of at most `most` steps)."""
-    places, before, count = [-1], [0.0], 0
-    starts: list[float] = []  # work done where each layer begins
-    total = 0.0
-    last = max((i for i, layers in enumerate(held) if layers), default=-1)
-    layers_before = [0]
-    for position, layers in enumerate(held[: last + 1]):
-        for layer in layers:
-            starts.append(total)
-            total += float(layer.macs or layer.parameters) + 1.0
-        count += len(layers)
-        if position == last or not 0 < len(alive[position]) <= MOST_ALIVE or not count:
-            continue
-        if count == layers_before[-1]:  # the same layers on both sides as at the place before: the better one
-            if len(alive[position]) > len(alive[places[-1]]):
-                continue
-            places[-1] = position
-        else:
-            places.append(position)
-            before.append(total)
-            layers_before.append(count)
-    if len(places) == 1 or most < 2:
+    count = len(places.at)
+    if count == 1 or most < 2:
         return []
-    sums = np.concatenate([[0.0], np.cumsum(starts)]) / total
-    work, number = np.array(before) / total, np.array([*layers_before, len(starts)])
-    # waste[p, q]: of the layers between the places p and q, entered at p.
-    waste = sums[number][None, :] - sums[number[:-1]][:, None]
-    waste -= (number[None, :] - number[:-1][:, None]) * work[:, None]
-    waste[np.tri(*waste.shape).astype(bool)] = np.inf
-    price = np.array([0.0, *(_CUT + _ALIVE * len(alive[i]) for i in places[1:])])
-    waste += price[:, None]
+    price = _CUT + _ALIVE * places.alive + dear
+    price[0] = 0.0
+    waste = places.waste + price[:, None]
     best, steps = waste[0], list[NDArray[np.int64]]()
     kept = [float(best[-1])]
-    for _ in range(min(most, len(places)) - 1):
+    for _ in range(min(most, count) - 1):
         through = best[:-1, None] + waste
         steps.append(through.argmin(axis=0))
         best = through.min(axis=0)
         kept.append(float(best[-1]))
-    chosen, at = [], len(places)
+    chosen, at = [], count
     for step in reversed(steps[: int(np.argmin(kept))]):
         at = int(step[at])
-        chosen.append(places[at])
+        chosen.append(at)
     return chosen[::-1]

@@ -9,12 +9,11 @@ from quant_core.lower.lower import (
     apply_plan,
     lower,
     lowered_opset,
-    to_bytes,
-    to_bytes_once,
 )
 from quant_core.lower.savings import SAVINGS
 from quant_core.lower.savings.single import smaller_tensor
 from quant_core.lower.weights import DECODERS
+from quant_core.lower.written import size_of, to_bytes, to_bytes_once
 
 __all__ = [
     "DECODERS",
@@ -26,6 +25,7 @@ __all__ = [
     "drop_notes",
     "lower",
     "lowered_opset",
+    "size_of",
     "smaller_tensor",
     "to_bytes",
     "to_bytes_once",

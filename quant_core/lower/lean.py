@@ -20,7 +20,7 @@ def make_lean(model: ir.Model, keep: Iterable[str], refused: Collection[str] = (
     again."""
     passes.RemoveUnusedNodesPass()(model)
     model.graph.sort()
-    apply_savings(model, refused)
+    apply_savings(model, {*refused, "unused"})
     drop_notes(model, keep)
 
 

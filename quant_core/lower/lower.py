@@ -145,26 +145,6 @@ def _embed(model: ir.Model) -> None:
         ir.external_data.load_to_model(model)
 
 
-def to_bytes(model: ir.Model) -> bytes:
-    """The bytes of the ONNX file."""
-    return bytes(ir.to_proto(model).SerializeToString())
-
-
-def to_bytes_once(model: ir.Model) -> bytes:
-    """As `to_bytes`, of a model that nobody needs afterwards: each stored tensor is let go as it is written,
-    so that a large one is in memory no more than twice.
-    """
-    stored = list(model.graph.initializers.values())
-    model.graph.initializers.clear()
-    proto = ir.to_proto(model)
-    for value in reversed([stored.pop() for _ in range(len(stored))]):
-        assert value.const_value is not None
-        proto.graph.initializer.append(ir.to_proto(value.const_value))
-        proto.graph.initializer[-1].name = value.name or ""
-        value.const_value = None
-    return bytes(proto.SerializeToString())
-
-
 def lowered_opset(graph: Graph, plan: Plan, decoder: str = "cast") -> int:
     """The opset of the exported file of `plan`."""
     return max(opset_of(graph.model), _opset(graph, plan, decoder))

@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from quant_core.data import Batch, Outputs
-from quant_core.lower import SAVINGS, drop_notes, to_bytes
+from quant_core.lower import SAVINGS, drop_notes, size_of
 from quant_core.prepare.prepare import first_that_runs, outputs_of_run, worst_sqnr
 from quant_core.prepare.steps import free_initializers, lift_constants, lift_stored
 
@@ -47,7 +47,7 @@ def find_savings(model: ir.Model, samples: Batch | None = None) -> tuple[Saving,
     found: list[Saving] = []
     for kind in (*SAVINGS, NOTES):
         candidate = base.clone()
-        text, saved = _apply(candidate, kind, len(to_bytes(base)))
+        text, saved = _apply(candidate, kind, size_of(base))
         if not text:
             continue
         saving = _proven(kind, text, saved, candidate, feeds, expected)
@@ -73,7 +73,7 @@ def _movable(model: ir.Model) -> ir.Model:
 
 def _apply_all(base: ir.Model) -> tuple[ir.Model, list[tuple[str, str, int]]]:
     """A copy of `base` with every saving, and (kind, what, bytes) of those that save something."""
-    model, size = base.clone(), len(to_bytes(base))
+    model, size = base.clone(), size_of(base)
     found = []
     for kind in (*SAVINGS, NOTES):
         text, saved = _apply(model, kind, size)
@@ -89,10 +89,10 @@ def _apply(model: ir.Model, kind: str, size: int) -> tuple[str, int]:
     """
     if kind == NOTES:
         drop_notes(model)
-        return _NOTES_TEXT, size - len(to_bytes(model))
+        return _NOTES_TEXT, size - size_of(model)
     change, text = SAVINGS[kind]
     count = change(model)
-    return (text.format(count), size - len(to_bytes(model))) if count else ("", 0)
+    return (text.format(count), size - size_of(model)) if count else ("", 0)
 
 
 def _proven(

@@ -15,7 +15,7 @@ from quant_core.errors import PlanError
 from quant_core.formats import Scheme, layout_of, stored_bits
 from quant_core.graph import Graph, inputs_of
 from quant_core.improve import can_correct, correct_bias
-from quant_core.lower import Corrections, WeightCache, lower, to_bytes, to_bytes_once
+from quant_core.lower import Corrections, WeightCache, lower, size_of, to_bytes, to_bytes_once
 from quant_core.plan import Plan
 from quant_core.stats import Ranges
 
@@ -41,7 +41,8 @@ class Files:
     def lowered(self, plan: Plan, decoder: str = "cast") -> bytes:
         """The exported file of `plan`. PlanError where the model cannot take it."""
         self.check(plan)
-        return self._write(plan, self._corrections(plan), self._find(plan), decoder)
+        write = to_bytes_once if self.graph.file.is_large else to_bytes
+        return write(lower(self.cache, plan, self._find(plan), self._corrections(plan), decoder))
 
     def ingredients(self, plan: Plan) -> tuple[FindRange, Corrections]:
         """What the file of `plan` holds that was measured: its ranges and bias corrections. PlanError where
@@ -63,7 +64,7 @@ class Files:
             if len(self._sizes) >= _SIZES_KEPT:
                 self._sizes.clear()
             find = self._find(plan) if measured else _stand_in_range
-            self._sizes[key] = len(self._write(plan, self._stand_ins(plan), find, "cast"))
+            self._sizes[key] = size_of(lower(self.cache, plan, find, self._stand_ins(plan)))
         return self._sizes[key]
 
     def _forecast(self, plan: Plan) -> int:
@@ -90,10 +91,6 @@ class Files:
 
     def _find(self, plan: Plan) -> FindRange:
         return (self._ranges() if plan.needs_ranges else Ranges({})).find
-
-    def _write(self, plan: Plan, corrections: Corrections, find: FindRange, decoder: str) -> bytes:
-        write = to_bytes_once if self.graph.file.is_large else to_bytes
-        return write(lower(self.cache, plan, find, corrections, decoder))
 
     def _stand_ins(self, plan: Plan) -> Corrections:
         """Corrections that take the bytes of the true ones, without measuring them: all different, as those

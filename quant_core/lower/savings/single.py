@@ -10,6 +10,7 @@ from quant_core.lower.savings.fills import generate_fills
 from quant_core.lower.savings.masks import generate_masks
 from quant_core.lower.savings.narrow import narrow_tables
 from quant_core.lower.savings.ranges import generate_ranges
+from quant_core.lower.written import size_of
 
 _KINDS = {
     "masks": generate_masks,
@@ -24,7 +25,7 @@ def smaller_tensor(array: NDArray[np.generic], opset: int) -> tuple[str, int] | 
     for kind, change in _KINDS.items():
         model = _holding(array, opset)
         if change(model):
-            return kind, len(_file(model)) - len(_file(_holding(array[..., :0], opset)))
+            return kind, size_of(model) - size_of(_holding(array[..., :0], opset))
     return None
 
 
@@ -36,7 +37,3 @@ def _holding(array: NDArray[np.generic], opset: int) -> ir.Model:
         [], node.outputs, nodes=[node], initializers=[value], opset_imports={"": opset}, name="g"
     )
     return ir.Model(graph, ir_version=8)
-
-
-def _file(model: ir.Model) -> bytes:
-    return bytes(ir.to_proto(model).SerializeToString())
