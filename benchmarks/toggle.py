@@ -90,7 +90,10 @@ def measure(study: Study, preset: str, limit: int | None) -> None:
     print(
         f"model            {study.graph.file.name}, N = {len(data)} samples, {size} at a time, plan {preset}"
     )
-    print(f"segments         {len(chain.segments)}; memo {memo.limit >> 20} MiB, {memo.held >> 20} MiB held")
+    print(
+        f"segments         {len(chain.segments(len(data)))}; "
+        f"memo {memo.limit >> 20} MiB, {memo.held >> 20} MiB held"
+    )
     print(f"one change       median {statistics.median(toggles):.2f}, worst {max(toggles):.2f} passes")
     print(f"first {min(size, len(data)):>3} samples {statistics.median(firsts):.2f} passes (median)")
     print(f"without a chain  median {statistics.median(plain):.2f} passes")

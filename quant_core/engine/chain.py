@@ -5,8 +5,9 @@ it is kept under the hash of both. A plan is run from the last cut whose tensors
 segments that did not change are used again. Numbers are those of the exported graph but for the rounding of
 float sums, whose order depends on where a graph is cut; they do not depend on what was kept.
 
-Each plan keeps at most half of the memo's bytes, so that the plan before it stays: the cuts from the end of
-the graph on, where tensors are small and the most work lies before them."""
+Each plan keeps at most half of the memo's bytes, so that the plan before it stays. The graph is cut so that
+the tensors of all samples at all cuts fit there; where their sizes are only known when it runs, the cuts from
+the end of the graph on are kept, where the most work lies before them."""
 
 from __future__ import annotations
 
@@ -21,11 +22,12 @@ from quant_core.data import Batch, Dataset, Outputs
 from quant_core.engine.memo import Memo, process_memo
 from quant_core.engine.run import Pulse, cut_off, fill_up, fixed_batch, run
 from quant_core.engine.session import make_session
-from quant_core.graph import Segment, cut_segments, inputs_of, stretch
+from quant_core.graph import SEGMENTS, Segment, cut_segments, inputs_of, stretch
 from quant_core.lower import Corrections, FindRange, WeightCache, apply_plan, to_bytes
 from quant_core.plan import Plan
 
 SESSIONS = 256 << 20  # bytes of models whose sessions are kept
+_Stretch = tuple[tuple[str, ...], tuple[str, ...]]  # what enters a part of the graph, and what leaves it
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,16 @@ class Chain:
         self._cache, self._memo = cache, memo or process_memo()
         self._graph = cache.graph
         self._outputs = tuple(v.name or "" for v in self._graph.model.graph.outputs)
-        self.segments = cut_segments(self._graph)
-        self._parts: dict[int, WeightCache] = {}
-        self._links: OrderedDict[tuple[int, str], tuple[_Link, int]] = OrderedDict()
+        self._cuts: dict[int, tuple[Segment, ...]] = {}
+        self._parts: dict[_Stretch, WeightCache] = {}
+        self._links: OrderedDict[tuple[_Stretch, str], tuple[_Link, int]] = OrderedDict()
+
+    def segments(self, samples: int) -> tuple[Segment, ...]:
+        """The segments that so many samples run through."""
+        if samples not in self._cuts:
+            room = self._memo.limit // 2 / max(1, samples)
+            self._cuts[samples] = cut_segments(self._graph, room=room)
+        return self._cuts[samples]
 
     def outputs(
         self,
@@ -65,12 +74,14 @@ class Chain:
     ) -> Iterator[Outputs]:
         """What `plan` makes of each batch of `size` samples, simulated."""
         corrections = corrections or {}
-        within = [self._within(segment, plan, corrections) for segment in self.segments]
-        keys = self._prefixes(data, size, [hashed for _, hashed in within])
+        segments = self.segments(len(data))
+        within = [self._within(segment, plan, corrections) for segment in segments]
+        keys = self._prefixes(data, size, segments, [hashed for _, hashed in within])
         start, source = self._entered(keys, data, size)
+        leaving = [*(segment.entry for segment in segments[1:]), self._outputs]
         links = [
-            self._link(number, *within[number], find_range, corrections)
-            for number in range(start, len(self.segments))
+            self._link((segments[number].entry, leaving[number]), *within[number], find_range, corrections)
+            for number in range(start, len(segments))
         ]
         kept: dict[int, list[Batch]] | None = None
         fixed, done = fixed_batch(inputs_of(self._graph.model)), 0
@@ -98,10 +109,12 @@ class Chain:
         added = [(name, corrections[name].tobytes()) for name in layers if name in corrections]
         return part, _hash(part.key, *(x for pair in added for x in pair))
 
-    def _prefixes(self, data: Dataset, size: int, inside: Sequence[str]) -> list[str]:
+    def _prefixes(
+        self, data: Dataset, size: int, segments: Sequence[Segment], inside: Sequence[str]
+    ) -> list[str]:
         """The key of what enters each segment."""
         keys = [_hash(self._graph.file.sha256, data.key, str(size))]
-        for segment, hashed in zip(self.segments[1:], inside[:-1], strict=True):
+        for segment, hashed in zip(segments[1:], inside[:-1], strict=True):
             keys.append(_hash(keys[-1], hashed, *segment.entry))
         return keys
 
@@ -125,27 +138,27 @@ class Chain:
         return chosen
 
     def _link(
-        self, number: int, plan: Plan, hashed: str, find_range: FindRange, corrections: Corrections
+        self, between: _Stretch, plan: Plan, hashed: str, find_range: FindRange, corrections: Corrections
     ) -> _Link:
-        key = number, hashed
+        key = between, hashed
         if key not in self._links:
-            leave = self._outputs if number + 1 == len(self.segments) else self.segments[number + 1].entry
-            computes = [name for name in dict.fromkeys(leave) if name not in self.segments[number].entry]
-            model = to_bytes(apply_plan(self._part(number, computes), plan, find_range, corrections))
+            entry, leave = between
+            computes = [name for name in dict.fromkeys(leave) if name not in entry]
+            model = to_bytes(apply_plan(self._part(entry, computes), plan, find_range, corrections))
             session = make_session(model, "simulated")
             reads = tuple(port.name for port in session.get_inputs())
             self._links[key] = _Link(session, reads, computes, leave), len(model)
             held = sum(size for _, size in self._links.values())
-            while held > SESSIONS and len(self._links) > len(self.segments):
+            while held > SESSIONS and len(self._links) > SEGMENTS:
                 held -= self._links.popitem(last=False)[1][1]
         self._links.move_to_end(key)
         return self._links[key][0]
 
-    def _part(self, number: int, computes: list[str]) -> WeightCache:
-        if number not in self._parts:
-            part = stretch(self._graph, self.segments[number].entry, tuple(computes))
-            self._parts[number] = WeightCache(part, self._cache.kept)
-        return self._parts[number]
+    def _part(self, entry: tuple[str, ...], computes: list[str]) -> WeightCache:
+        key = entry, tuple(computes)
+        if key not in self._parts:
+            self._parts[key] = WeightCache(stretch(self._graph, *key), self._cache.kept)
+        return self._parts[key]
 
 
 def _hash(*parts: str | bytes) -> str:

@@ -1,7 +1,7 @@
 """Graphs: an ONNX file, its inputs and outputs, and its layers with shapes, parameters, MACs and bytes."""
 
 from quant_core.graph.blocks import fold, repeated_blocks
-from quant_core.graph.cut import Segment, cut_segments, stretch, suffix
+from quant_core.graph.cut import SEGMENTS, Segment, cut_segments, stretch, suffix
 from quant_core.graph.describe import Port, count_parameters, inputs_of, outputs_of
 from quant_core.graph.file import ModelFile, read_model, runnable
 from quant_core.graph.flow import Flow, Read, peak_alive, tensor_flow
@@ -17,6 +17,7 @@ from quant_core.graph.shapes import sizes_of
 __all__ = [
     "INPUT",
     "OUTPUT",
+    "SEGMENTS",
     "Entering",
     "Flow",
     "Graph",

@@ -16,7 +16,7 @@ from quant_core.graph import inputs_of
 from quant_core.lower import WeightCache, lower, to_bytes
 from quant_core.plan import Plan, precision_for, preset_plan
 from quant_core.study.desk import scheme_for
-from tests.models import conv_chain, matmul_chain, positions, tied_language_model
+from tests.models import conv_chain, deep_residual, matmul_chain, positions, tied_language_model
 
 MODELS = [conv_chain, matmul_chain, tied_language_model, positions]
 module = importlib.import_module("quant_core.engine.chain")
@@ -77,13 +77,17 @@ def test_numbers_do_not_depend_on_what_was_kept(bench: Any, limit: int) -> None:
     chain, plan = fresh(bench, limit), preset_plan(bench.graph, "int8")
     for layer in range(len(bench.graph.quantizable)):
         plan = toggled(bench, plan, layer)
-        (found,), (wanted,) = through_chain(bench, plan, chain), through_chain(bench, plan, fresh(bench))
+        (found,), (wanted,) = (
+            through_chain(bench, plan, chain),
+            through_chain(bench, plan, fresh(bench, limit)),
+        )
         np.testing.assert_array_equal(found, wanted)
 
 
 def test_a_change_runs_only_what_follows_it(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     chain, plan = fresh(bench), preset_plan(bench.graph, "int8-weights")
-    assert len(chain.segments) > 2
+    segments = len(chain.segments(len(bench.data)))
+    assert segments > 2
     built: list[int] = []
     ran: list[int] = []
     make, run = module.make_session, module.run
@@ -91,7 +95,7 @@ def test_a_change_runs_only_what_follows_it(bench: Any, monkeypatch: pytest.Monk
     monkeypatch.setattr(module, "run", lambda *given: ran.append(1) or run(*given))
     through_chain(bench, plan, chain)
     batches = -(-len(bench.data) // 8)
-    assert (len(built), len(ran)) == (len(chain.segments), batches * len(chain.segments))
+    assert (len(built), len(ran)) == (segments, batches * segments)
     last = toggled(bench, plan, len(bench.graph.quantizable) - 1)
     built.clear(), ran.clear()
     through_chain(bench, last, chain)
@@ -108,3 +112,22 @@ def test_a_change_of_the_bias_is_a_change(bench: Any) -> None:
     plain = list(chain.outputs(plan, bench.data, 8, bench.ranges.find))
     moved = list(chain.outputs(plan, bench.data, 8, bench.ranges.find, correction))
     assert not np.allclose(plain[0][0], moved[0][0])
+
+
+def test_all_cuts_of_a_plan_stay_where_the_memo_is_small(
+    bench_of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = bench_of(deep_residual(8), 20, 8)
+    chain, samples = fresh(bench, limit=80_000), len(bench.data)
+    segments = chain.segments(samples)
+    assert 2 < len(segments) < len(fresh(bench).segments(samples))
+    plan = preset_plan(bench.graph, "int8-weights")
+    through_chain(bench, plan, chain)
+    ran: list[int] = []
+    run = module.run
+    monkeypatch.setattr(module, "run", lambda *given: ran.append(1) or run(*given))
+    names = [layer.name for layer in bench.graph.quantizable]
+    for number in reversed(range(len(segments))):  # from the end on, so that nothing new has to be kept
+        ran.clear()
+        through_chain(bench, toggled(bench, plan, names.index(segments[number].layers[0])), chain)
+        assert len(ran) == -(-samples // 8) * (len(segments) - number)

@@ -128,3 +128,27 @@ def test_cutting_leaves_the_graph_as_it_was(tmp_path: Path) -> None:
         suffix(graph, segment.entry)
     np.testing.assert_array_equal(simulate(graph.model, feeds)[0], before[0])
     assert [v.name for v in graph.model.graph.inputs] == ["x"]
+
+
+def shrinking() -> onnx.ModelProto:
+    """Products whose results get smaller: 64, 32, 16, 8 and 4 numbers a sample."""
+    sizes = [64, 64, 32, 32, 16, 16, 8, 8, 4, 4]
+    nodes = [node("MatMul", [f"t{i}", f"w{i}"], [f"t{i + 1}"], name=f"layer_{i}") for i in range(9)]
+    weights = {f"w{i}": normal(i, sizes[i], sizes[i + 1]) for i in range(9)}
+    return build(nodes, [port("t0", "N", 64)], [port("t9", "N", 4)], weights)
+
+
+@pytest.mark.parametrize("room", [0, 3, 16, 100, 300, 1000, 10_000])
+def test_what_is_kept_at_the_cuts_fits_in_the_room(room: int, tmp_path: Path) -> None:
+    graph = graph_of(shrinking(), tmp_path)
+    sizes = {v.name: 4 * v.shape[1] for n in graph.model.graph for v in n.outputs}
+    fewer, most = cut_segments(graph, room=room), cut_segments(graph)
+    taken = sum(sizes[name] for segment in fewer[1:] for name in segment.entry)
+    assert taken <= room
+    assert [n for s in fewer for n in s.layers] == [x.name for x in graph.quantizable]
+    if room == 10_000:
+        assert fewer == most
+    if room >= 300:
+        assert len(fewer) > 3
+    if room <= 3:
+        assert len(fewer) == 1
