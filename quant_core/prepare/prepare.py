@@ -19,6 +19,7 @@ from quant_core.prepare.fold import fold_constants
 from quant_core.prepare.image_scaler import replace_image_scalers
 from quant_core.prepare.steps import (
     LOWEST_OPSET,
+    counted,
     free_initializers,
     infer_types,
     inline_functions,
@@ -31,6 +32,7 @@ from quant_core.prepare.steps import (
 PROOF_DB = 80.0  # float32 reordering stays far above, a wrong formula far below
 _LENGTHS = (8, 64, 512, 2)  # stand for an unknown dimension of a generated input, the first that runs
 _BATCH = 2
+_FOLDED = "{n} node{s} that depend on stored tensors alone computed"
 _MOST_VALUES = 1 << 26  # of all generated inputs together
 _Change = Callable[[ir.Model], tuple[ir.Model, str]]
 
@@ -54,20 +56,20 @@ def prepare(model: ir.Model, samples: Batch | None = None) -> tuple[ir.Model, tu
     without.
     """
     work = _Work(ir.external_data.load_to_model(model.clone()), samples)
-    work.attempt("functions", _counted(inline_functions, "{} functions written out"), moves=True)
-    text = "{} initializers taken off the list of inputs"
+    work.attempt("functions", _counted(inline_functions, "{n} function{s} written out"), moves=True)
+    text = "{n} initializer{s} taken off the list of inputs"
     work.attempt("initializers", _counted(free_initializers, text), moves=True)
-    text = "{} Constant nodes turned into initializers"
+    text = "{n} Constant node{s} turned into initializers"
     work.attempt("constants", _counted(lift_constants, text), moves=True)
-    text = "{} tensors stored in bodies moved to the graph around them"
+    text = "{n} tensor{s} stored in bodies moved to the graph around them"
     work.attempt("bodies", _counted(lift_stored, text), moves=True)
-    work.attempt("image scaler", _counted(replace_image_scalers, "{} ImageScaler written as Mul and Add"))
+    work.attempt("image scaler", _counted(replace_image_scalers, "{n} ImageScaler written as Mul and Add"))
     work.attempt("opset", _raised)
     work.attempt("folding", _folded)
-    text = "{} BatchNormalization folded into the layer before"
+    text = "{n} BatchNormalization folded into the layer before"
     work.attempt("batch norm", _counted(fold_batch_norm, text))
-    work.attempt("names", _counted(name_nodes, "{} nodes named"), moves=True)
-    text = "types and shapes of {} tensors inferred"
+    work.attempt("names", _counted(name_nodes, "{n} node{s} named"), moves=True)
+    text = "types and shapes of {n} tensor{s} inferred"
     work.attempt("shapes", _counted(infer_types, text), moves=True)
     return work.model, tuple(work.steps)
 
@@ -77,11 +79,11 @@ def prepare_unrun(model: ir.Model, why: str) -> tuple[ir.Model, tuple[Step, ...]
     prepared = model.clone()
     steps = [Step("proofs", f"undone: {why}", None, False)]
     for name, change, text in (
-        ("initializers", free_initializers, "{} initializers taken off the list of inputs"),
-        ("names", name_nodes, "{} nodes named"),
+        ("initializers", free_initializers, "{n} initializer{s} taken off the list of inputs"),
+        ("names", name_nodes, "{n} node{s} named"),
     ):
         if count := change(prepared):
-            steps.append(Step(name, text.format(count), None, True))
+            steps.append(Step(name, counted(text, count), None, True))
     return prepared, tuple(steps)
 
 
@@ -132,7 +134,7 @@ class _Work:
 def _counted(step: Callable[[ir.Model], int], text: str) -> _Change:
     def change(candidate: ir.Model) -> tuple[ir.Model, str]:
         count = step(candidate)
-        return candidate, text.format(count) if count else ""
+        return candidate, counted(text, count) if count else ""
 
     return change
 
@@ -145,7 +147,7 @@ def _raised(candidate: ir.Model) -> tuple[ir.Model, str]:
 def _folded(candidate: ir.Model) -> tuple[ir.Model, str]:
     count, grown = fold_constants(candidate)
     larger = f"; stored tensors grew by {grown:,} bytes" if grown > 0 else ""
-    return candidate, f"{count} nodes that depend on stored tensors alone computed{larger}" if count else ""
+    return candidate, f"{counted(_FOLDED, count)}{larger}" if count else ""
 
 
 def generate_inputs(inputs: tuple[Port, ...], seed: int = 0, length: int = _LENGTHS[0]) -> Batch:

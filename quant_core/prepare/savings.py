@@ -10,7 +10,7 @@ import onnx_ir as ir
 from quant_core.data import Batch, Outputs
 from quant_core.lower import SAVINGS, drop_notes, size_of
 from quant_core.prepare.prepare import first_that_runs, outputs_of_run, worst_sqnr
-from quant_core.prepare.steps import free_initializers, lift_constants, lift_stored
+from quant_core.prepare.steps import counted, free_initializers, lift_constants, lift_stored
 
 NOTES = "notes"
 _NOTES_TEXT = "names shortened; documentation, metadata and shape information dropped"
@@ -92,7 +92,7 @@ def _apply(model: ir.Model, kind: str, size: int) -> tuple[str, int]:
         return _NOTES_TEXT, size - size_of(model)
     change, text = SAVINGS[kind]
     count = change(model)
-    return (text.format(count), size - size_of(model)) if count else ("", 0)
+    return (counted(text, count), size - size_of(model)) if count else ("", 0)
 
 
 def _proven(

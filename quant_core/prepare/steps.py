@@ -12,6 +12,11 @@ from quant_core.graph import every_node, opset_of, raise_opset
 LOWEST_OPSET = 13  # per-channel DequantizeLinear
 
 
+def counted(text: str, count: int) -> str:
+    """`text` with the count for `{n}`, and for `{s}` what makes a noun plural."""
+    return text.format(n=f"{count:,}", s="" if count == 1 else "s")
+
+
 def inline_functions(model: ir.Model) -> int:
     """Write the functions of a model out where they are called. Returns how many there were."""
     count = len(model.functions)

@@ -17,12 +17,12 @@ from quant_core.lower.savings.ranges import generate_ranges
 from quant_core.lower.savings.unused import drop_unused
 
 SAVINGS: Mapping[str, tuple[Callable[[ir.Model], int], str]] = {
-    "unused": (drop_unused, "{} tensors that nothing reads dropped"),
-    "masks": (generate_masks, "{} causal masks computed instead of stored"),
-    "fills": (generate_fills, "{} tensors of one value computed instead of stored"),
-    "ranges": (generate_ranges, "{} tables of consecutive numbers computed instead of stored"),
-    "narrow": (narrow_tables, "{} tables stored in the smallest type that holds their numbers"),
-    "duplicates": (merge_duplicates, "{} copies of equal tensors stored once"),
+    "unused": (drop_unused, "{n} tensor{s} that nothing reads dropped"),
+    "masks": (generate_masks, "{n} causal mask{s} computed instead of stored"),
+    "fills": (generate_fills, "{n} tensor{s} of one value computed instead of stored"),
+    "ranges": (generate_ranges, "{n} table{s} of consecutive numbers computed instead of stored"),
+    "narrow": (narrow_tables, "{n} table{s} stored in the smallest type that loses nothing"),
+    "duplicates": (merge_duplicates, "{n} duplicated tensor{s} stored once"),
 }
 
 
