@@ -4,8 +4,9 @@
     python benchmarks/toggle.py MODEL --data D --preprocess P --samples 250 any model
 
 The plan is int8 weights; one layer after the other, each once in an order drawn at random, goes to int4 and
-stays there, as a person would. Beside each, in turn, a pass of the plan's exported graph over the same samples in one session,
-which is the unit; and what it costs without a chain: write the graph, make a session, run everything."""
+stays there, as a person would. Beside each, in turn, a pass of the plan's exported graph over the same
+samples in one session, which is the unit; and what it costs without a chain: write the graph, make a session,
+run everything."""
 
 from __future__ import annotations
 

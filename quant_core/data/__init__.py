@@ -2,10 +2,11 @@
 
 from quant_core.data.carried import looks_carried, read_sizes, sized
 from quant_core.data.dataset import ArrayDataset, Batch, Dataset, Labels, Subset
+from quant_core.data.expected import has_classes, log_probabilities
 from quant_core.data.fit import fit
 from quant_core.data.generated import COUNT, GENERATED, generated_data
 from quant_core.data.images import ImageDataset
-from quant_core.data.metrics import Outputs, Quality, QualityMeter, has_classes, log_probabilities
+from quant_core.data.metrics import Outputs, Quality, QualityMeter
 from quant_core.data.open import ENDINGS, KINDS, Reading, open_data
 from quant_core.data.preprocess import PRESETS, Preprocess, get_preprocess, image_input
 from quant_core.data.samples import DEFAULT, PREFIX, Sample, get_sample, samples

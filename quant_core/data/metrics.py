@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quant_core.data.dataset import Batch, Labels
+from quant_core.data.expected import expected_of, has_classes, log_probabilities
 from quant_core.data.scores import Score, Seen, cosines, make_score
 from quant_core.data.task import CLASSES, Task
 from quant_core.formats import sqnr_from_power
@@ -67,32 +68,35 @@ class QualityMeter:
         """Add one batch. Arrays are `[batch, ...]`. DataError where labels or outputs do not fit the task."""
         self._samples += len(outputs[0]) if outputs[0].ndim else 1
         self._add_power(outputs, reference)
-        actual, expected = outputs[self.task.output], reference[self.task.output]
+        actual, known = outputs[self.task.output], expected_of(reference[self.task.output])
+        expected = known.output
         if (
             expected.ndim >= 2
             and expected.dtype.kind == "f"
             and expected.size
             and actual.shape == expected.shape
         ):
-            self._cosine += float(cosines(actual, expected).sum())
+            self._cosine += float(cosines(actual, known.wide).sum())
             self._cosines += len(expected)
         log_q = None
         if has_classes(expected) and self.task.kind in (CLASSES, "detection"):
-            choice, wanted = actual.argmax(axis=-1), expected.argmax(axis=-1)
-            self._agree += int((choice == wanted).sum())
+            choice = actual.argmax(axis=-1)
+            self._agree += int((choice == known.choice).sum())
             self._decisions += int(choice.size)
-            log_p, log_q = log_probabilities(expected), log_probabilities(actual)
-            self._kl += float((np.exp(log_p) * (log_p - log_q)).sum())  # KL(expected || actual), nats
+            log_q = log_probabilities(actual)
+            apart = (known.log_probabilities - log_q).ravel()
+            # KL(expected || actual), nats
+            self._kl += float(np.einsum("i,i->", known.probabilities.ravel(), apart))
         self._score.add(Seen(outputs, reference, labels, feeds or {}, log_q))
 
     def _add_power(self, outputs: Outputs, reference: Outputs) -> None:
-        pairs = [(a, r) for a, r in zip(outputs, reference, strict=True) if r.dtype.kind == "f"]
+        pairs = [(a, expected_of(r)) for a, r in zip(outputs, reference, strict=True) if r.dtype.kind == "f"]
         if not self._signal:
             self._signal, self._noise = [0.0] * len(pairs), [0.0] * len(pairs)
-        for i, (actual, expected) in enumerate(pairs):
-            wide = expected.astype(np.float64)
-            self._signal[i] += float(np.square(wide).sum())
-            self._noise[i] += float(np.square(np.subtract(actual, wide, dtype=np.float64)).sum())
+        for i, (actual, known) in enumerate(pairs):
+            self._signal[i] += known.power
+            noise = np.subtract(actual, known.wide, dtype=np.float64).ravel()
+            self._noise[i] += float(np.einsum("i,i->", noise, noise))
 
     def result(self) -> Quality:
         """The sums as a Quality. Of several outputs, the SQNR is that of their mean noise-to-signal ratio."""
@@ -115,20 +119,3 @@ class QualityMeter:
             decisions=self._decisions if scored.decisions is None else scored.decisions,
             more=more,
         )
-
-
-def has_classes(output: NDArray[np.generic]) -> bool:
-    """Whether the last axis of an output is a choice among classes."""
-    return output.ndim >= 2 and output.shape[-1] > 1 and output.dtype.kind == "f"
-
-
-def log_probabilities(x: NDArray[np.generic]) -> NDArray[np.float64]:
-    """The logarithms of the probabilities of classes on the last axis, in nats; `x` are probabilities or
-    logits.
-    """
-    wide = x.astype(np.float64)
-    if wide.min() >= 0 and np.allclose(wide.sum(axis=-1), 1.0, atol=1e-3):
-        clipped = np.maximum(wide, 1e-12)
-        return np.asarray(np.log(clipped / clipped.sum(axis=-1, keepdims=True)), np.float64)
-    shifted = wide - wide.max(axis=-1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)), np.float64)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quant_core.data.dataset import Labels
-from quant_core.data.metrics import Outputs, has_classes, log_probabilities
+from quant_core.data.expected import has_classes, log_probabilities
+from quant_core.data.metrics import Outputs
 from quant_core.data.scores import IGNORE
 from quant_core.data.task import CLASSES, Task
 
