@@ -60,7 +60,7 @@ class Chain:
         """The segments that so many samples run through."""
         if samples not in self._cuts:
             room = self._memo.limit // 2 / max(1, samples)
-            self._cuts[samples] = cut_segments(self._graph, room=room)
+            self._cuts[samples] = cut_segments(self._graph, room=room, chained=True)
         return self._cuts[samples]
 
     def outputs(

@@ -84,7 +84,10 @@ def test_numbers_do_not_depend_on_what_was_kept(bench: Any, limit: int) -> None:
         np.testing.assert_array_equal(found, wanted)
 
 
-def test_a_change_runs_only_what_follows_it(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_runs_only_what_follows_it(
+    bench_of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = bench_of(deep_residual(8), 20, 8)
     chain, plan = fresh(bench), preset_plan(bench.graph, "int8-weights")
     segments = len(chain.segments(len(bench.data)))
     assert segments > 2
