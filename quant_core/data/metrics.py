@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -67,29 +67,30 @@ class QualityMeter:
     ) -> None:
         """Add one batch. Arrays are `[batch, ...]`. DataError where labels or outputs do not fit the task."""
         self._samples += len(outputs[0]) if outputs[0].ndim else 1
-        self._add_power(outputs, reference)
+        wides = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in outputs]
+        self._add_power(wides, reference)
         actual, known = outputs[self.task.output], expected_of(reference[self.task.output])
-        expected = known.output
+        expected, wide = known.output, wides[self.task.output]
         if (
             expected.ndim >= 2
             and expected.dtype.kind == "f"
             and expected.size
             and actual.shape == expected.shape
         ):
-            self._cosine += float(cosines(actual, known.wide).sum())
+            self._cosine += float(cosines(wide, known.wide).sum())
             self._cosines += len(expected)
         log_q = None
         if has_classes(expected) and self.task.kind in (CLASSES, "detection"):
             choice = actual.argmax(axis=-1)
             self._agree += int((choice == known.choice).sum())
             self._decisions += int(choice.size)
-            log_q = log_probabilities(actual)
+            log_q = log_probabilities(wide)
             apart = (known.log_probabilities - log_q).ravel()
             # KL(expected || actual), nats
             self._kl += float(np.einsum("i,i->", known.probabilities.ravel(), apart))
         self._score.add(Seen(outputs, reference, labels, feeds or {}, log_q))
 
-    def _add_power(self, outputs: Outputs, reference: Outputs) -> None:
+    def _add_power(self, outputs: Sequence[NDArray[np.generic]], reference: Outputs) -> None:
         pairs = [(a, expected_of(r)) for a, r in zip(outputs, reference, strict=True) if r.dtype.kind == "f"]
         if not self._signal:
             self._signal, self._noise = [0.0] * len(pairs), [0.0] * len(pairs)

@@ -224,8 +224,8 @@ def roc_auc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float |
 def cosines(actual: NDArray[np.generic], expected: NDArray[np.generic]) -> NDArray[np.float64]:
     """The cosine of each sample of two arrays `[batch, ...]`, 0 where one is zero or not finite."""
     a, b = (np.asarray(x, np.float64).reshape(len(x), -1) for x in (actual, expected))
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     with np.errstate(all="ignore"):
+        norms = np.sqrt(np.einsum("ij,ij->i", a, a)) * np.sqrt(np.einsum("ij,ij->i", b, b))
         found = np.einsum("ij,ij->i", a, b) / norms
     return np.asarray(np.clip(np.nan_to_num(found, nan=0.0, posinf=0.0, neginf=0.0), -1.0, 1.0), np.float64)
 

@@ -22,7 +22,7 @@ from quant_core.engine.strata import Band
 from quant_core.engine.variants import Variants
 from quant_core.errors import QuantscopeError
 from quant_core.graph import Graph, Segment, cut_segments, inputs_of, stretch, suffix
-from quant_core.lower import FindRange, WeightCache, lower, size_of, to_bytes
+from quant_core.lower import FindRange, Sizes, WeightCache, lower, to_bytes
 from quant_core.plan import Plan, Precision, cell_precision
 
 LIMIT = 1 << 30  # bytes of what enters two neighbouring segments; less where the machine has less memory
@@ -119,6 +119,7 @@ class Sweeper:
         self._bench = bench or _AllSamples(data, reference, size, fixed, pulse)
         self._segments = cut_segments(cache.graph, 1 if execution == "shipped" else SEGMENTS)
         self._sizes = {} if sizes is None else sizes
+        self._by_difference = Sizes(cache)
         self._entry: _Entry | None = None
         self._at = 0  # the segment that `_entry` leads to
 
@@ -154,7 +155,7 @@ class Sweeper:
             session = make_session(whole, self._execution)
         else:
             if key not in self._sizes:
-                self._sizes[key] = size_of(lower(self._cache, plan, self._find_range))
+                self._sizes[key] = self._by_difference.of(plan, self._find_range)
             session, extra = variants.session(key.layer, plan)
         feeds = None if self._entry is None else self._entry.feeds
         quality, band = self._bench.measure(session, extra, feeds, self._execution)

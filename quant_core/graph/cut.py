@@ -66,6 +66,49 @@ def stretch(graph: Graph, entry: tuple[str, ...], leave: tuple[str, ...]) -> Gra
     return _between(graph, entry, leave)
 
 
+def around(graph: Graph, layers: Sequence[str]) -> Graph | None:
+    """The part of `graph` that holds nothing but `layers`, and what prepares their weights. None where it
+    cannot be told apart: a layer in a body, or one that reads what another gives; weights that others read.
+    """
+    by_name = {node.name: node for node in graph.model.graph}
+    places = [by_name.get(graph.layer(name).node) for name in layers]
+    nodes = [node for node in dict.fromkeys(places) if node is not None]
+    if None in places:
+        return None
+    inside, entry = dict.fromkeys(nodes), dict[str, None]()
+    for node in nodes:
+        for value in reads_of(node):
+            for link in _constant_chain(value):
+                inside[link] = None
+            if not _is_constant(value):
+                entry[value.name or ""] = None
+    made = {id(v) for node in nodes for v in node.outputs}
+    leave = tuple(v.name or "" for node in nodes for v in node.outputs if v.name)
+    prepared = [v for node in inside if id(node.outputs[0]) not in made for v in node.outputs]
+    stored = [graph.model.graph.initializers.get(graph.layer(name).tensor or "") for name in layers]
+    for value in (*prepared, *(v for v in stored if v is not None)):
+        if value.is_graph_output() or any(use.node not in inside for use in value.uses()):
+            return None
+    if any(name in leave for name in entry) or not entry:
+        return None
+    return _between(graph, tuple(entry), leave)
+
+
+def _is_constant(value: ir.Value) -> bool:
+    producer = value.producer()
+    if producer is None:
+        return value.const_value is not None
+    return bool(producer.inputs) and all(v is None or _is_constant(v) for v in producer.inputs)
+
+
+def _constant_chain(value: ir.Value) -> list[ir.Node]:
+    """The nodes that compute a constant."""
+    producer = value.producer()
+    if producer is None or not _is_constant(value):
+        return []
+    return [producer, *(link for v in producer.inputs if v is not None for link in _constant_chain(v))]
+
+
 def _between(graph: Graph, entry: tuple[str, ...], leave: tuple[str, ...]) -> Graph:
     def cut(model: ir.Model) -> ir.Model:
         part = ir.convenience.extract(model.graph, inputs=list(entry), outputs=list(leave))  # a copy

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from functools import cached_property
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from quant_core.errors import PlanError
 from quant_core.graph.file import ModelFile
 from quant_core.graph.layers import Layer, find_layers
+from quant_core.graph.names import names_of
 from quant_core.graph.operators import every_node
 from quant_core.graph.opset import opset_of, raise_opset
 
@@ -36,6 +37,7 @@ class Graph:
         self.refuse = refuse
         self._whole, self._cut = whole, cut
         self._raised: dict[int, ir.Model] = {}
+        self._names: dict[int, Mapping[str, str]] = {}
 
     @cached_property
     def refused(self) -> frozenset[str]:
@@ -79,6 +81,20 @@ class Graph:
     def at_opset(self, opset: int) -> ir.Model:
         """A copy of the model at `opset` or above, free to be changed. The conversion is done once."""
         return self._at(max(opset, opset_of(self.model))).clone()
+
+    def names_at(self, opset: int) -> Mapping[str, str]:
+        """A short name for each inner tensor of the model at `opset`; in a part, that which it has in the
+        whole.
+        """
+        if self._whole is not None:
+            return self._whole.names_at(opset)
+        if opset not in self._names:
+            self._names[opset] = names_of(self._at(opset))
+        return self._names[opset]
+
+    def raised(self, opset: int) -> Graph:
+        """The same graph at `opset` or above."""
+        return Graph(self.file, self._at(max(opset, opset_of(self.model))), lambda: self.refused, self)
 
     def _at(self, opset: int) -> ir.Model:
         if opset == opset_of(self.model):

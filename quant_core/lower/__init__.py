@@ -12,6 +12,7 @@ from quant_core.lower.lower import (
 )
 from quant_core.lower.savings import SAVINGS
 from quant_core.lower.savings.single import smaller_tensor
+from quant_core.lower.sizes import Sizes
 from quant_core.lower.weights import DECODERS
 from quant_core.lower.written import size_of, to_bytes, to_bytes_once
 
@@ -20,6 +21,7 @@ __all__ = [
     "SAVINGS",
     "Corrections",
     "FindRange",
+    "Sizes",
     "WeightCache",
     "apply_plan",
     "drop_notes",

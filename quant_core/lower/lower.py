@@ -68,7 +68,9 @@ def lower(
     bias of a layer; `decoder` says how weight-only layers are decoded, see `_decoder_of`. PlanError where a
     layer cannot take its precision."""
     model = apply_plan(cache, plan, find_range, corrections, decoder)
-    make_lean(model, (layer.node for layer in cache.graph.layers), cache.graph.refused)
+    graph = cache.graph
+    names = graph.names_at(opset_of(model))
+    make_lean(model, (layer.node for layer in graph.layers), graph.refused, names)
     _embed(model)
     return model
 

@@ -26,11 +26,20 @@ def to_bytes(model: ir.Model) -> bytes:
 
 def size_of(model: ir.Model) -> int:
     """`len(to_bytes(model))`, without a copy of what is stored."""
+    return whole_size(*parts_of(model))
+
+
+def parts_of(model: ir.Model) -> tuple[int, int]:
+    """The bytes of all that stands around the graph of a file, and of the content of the graph."""
     proto, lengths = _skeleton(model)
-    graph = proto.graph.ByteSize()
+    graph = int(proto.graph.ByteSize())
     hollow = sum(_field(tensor.ByteSize()) for tensor in proto.graph.initializer)
-    size = graph - hollow + sum(map(_field, lengths))
-    return int(proto.ByteSize()) - _field(graph) + _field(size)
+    return int(proto.ByteSize()) - _field(graph), graph - hollow + sum(map(_field, lengths))
+
+
+def whole_size(around: int, graph: int) -> int:
+    """The bytes of a file whose graph has so many."""
+    return around + _field(graph)
 
 
 def to_bytes_once(model: ir.Model) -> bytes:

@@ -22,7 +22,7 @@ def merge_duplicates(model: ir.Model) -> int:
             continue
         if tensor.dtype == ir.DataType.STRING:
             continue
-        alike = groups.setdefault((tensor.dtype, sizes_of(tensor), looked_at(tensor, _sample)), [])
+        alike = groups.setdefault(likeness(tensor), [])
         same = next((other for other in alike if _equal(other, tensor)), None)
         if same is None:
             alike.append(value)
@@ -31,6 +31,11 @@ def merge_duplicates(model: ir.Model) -> int:
         del model.graph.initializers[name]
         dropped += 1
     return dropped
+
+
+def likeness(tensor: ir.TensorProtocol) -> tuple[object, ...]:
+    """What equal tensors have in common, and others rarely."""
+    return tensor.dtype, sizes_of(tensor), looked_at(tensor, _sample)
 
 
 def _sample(array: NDArray[np.generic]) -> bytes:
