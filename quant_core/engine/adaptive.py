@@ -23,10 +23,11 @@ from quant_core.data import (
     measure_of,
     trace,
 )
+from quant_core.engine.bench import Bench, Measured
 from quant_core.engine.evaluate import Reference
 from quant_core.engine.run import Pulse, batch_size, cut_off, fill_up, fixed_batch, run, truths
 from quant_core.engine.strata import LOOK, Strata
-from quant_core.engine.sweep import Bench, Cell, CellKey, Failed, Measured, Sweeper
+from quant_core.engine.sweep import Cell, CellKey, Failed, Sweeper
 from quant_core.graph import inputs_of
 from quant_core.lower import FindRange, WeightCache
 

@@ -7,16 +7,14 @@ segment is entered through an earlier one."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-import onnxruntime as ort
-
-from quant_core.data import Batch, Dataset, Quality, QualityMeter
+from quant_core.data import Batch, Dataset, Quality
+from quant_core.engine.bench import AllSamples, Bench, batches_of
 from quant_core.engine.evaluate import Reference
 from quant_core.engine.memo import at_most
-from quant_core.engine.run import Pulse, cut_off, fill_up, fixed_batch, run, truths
+from quant_core.engine.run import Pulse, fill_up, fixed_batch, run
 from quant_core.engine.session import make_session
 from quant_core.engine.strata import Band
 from quant_core.engine.variants import Variants
@@ -78,21 +76,6 @@ def cell_plan(graph: Graph, key: CellKey) -> Plan | None:
     return Plan(f"{key.layer} {key.format} {key.part}", {**tied, key.layer: precision}, graph.file.sha256)
 
 
-Measured = tuple[Quality, Band | None]
-
-
-class Bench(ABC):
-    """What a cell is measured on."""
-
-    @abstractmethod
-    def measure(
-        self, session: ort.InferenceSession, extra: Batch, feeds: list[Batch] | None, execution: str
-    ) -> Measured:
-        """The quality of what `session` makes of `feeds`, None for the data itself, and of `extra` beside
-        them.
-        """
-
-
 class Sweeper:
     """Measures cells on one data set, `size` samples at a time, and keeps what enters the segment it has
     come to: cells that are asked in the order of execution cost least.
@@ -116,7 +99,7 @@ class Sweeper:
         self._cache, self._data, self._find_range, self._pulse = cache, data, find_range, pulse
         self._size, self._execution = size, execution
         fixed = fixed_batch(inputs_of(cache.graph.model))
-        self._bench = bench or _AllSamples(data, reference, size, fixed, pulse)
+        self._bench = bench or AllSamples(data, reference, size, fixed, pulse)
         self._segments = cut_segments(cache.graph, 1 if execution == "shipped" else SEGMENTS)
         self._sizes = {} if sizes is None else sizes
         self._by_difference = Sizes(cache)
@@ -192,7 +175,7 @@ def _advance(
     session = make_session(to_bytes(stretch(graph, start, segment.entry).model), "float")
     feeds: list[Batch] = []
     room = sweep_limit() - (0 if entry is None else _bytes(entry.feeds))
-    for batch in _batches(data if entry is None else entry.feeds, size):
+    for batch in batches_of(data if entry is None else entry.feeds, size):
         pulse()
         outputs = run(session, fill_up(batch, fixed), list(segment.entry))
         feeds.append(dict(zip(segment.entry, outputs, strict=True)))
@@ -205,37 +188,6 @@ def _bytes(feeds: list[Batch]) -> int:
     return sum(array.nbytes for batch in feeds for array in batch.values())
 
 
-def _batches(source: Dataset | list[Batch], size: int) -> Iterator[Batch]:
-    if isinstance(source, Dataset):
-        for feeds, _ in source.batches(size):
-            yield feeds
-    else:
-        yield from source
-
-
 def sweep_limit() -> int:
     """The bytes of tensors at the cuts that a sweep keeps at most."""
     return at_most(LIMIT)
-
-
-class _AllSamples(Bench):
-    """Measures every cell on all samples."""
-
-    def __init__(
-        self, data: Dataset, reference: Reference, size: int, fixed: int | None, pulse: Pulse
-    ) -> None:
-        self._data, self._reference, self._size, self._fixed = data, reference, size, fixed
-        self._pulse = pulse
-
-    def measure(
-        self, session: ort.InferenceSession, extra: Batch, feeds: list[Batch] | None, execution: str
-    ) -> Measured:
-        meter = QualityMeter(self._reference.task)
-        source = _batches(self._data if feeds is None else feeds, self._size)
-        expected = self._reference.outputs(self._data, execution, self._size)
-        known = truths(self._data, self._size, self._reference.task)
-        for given, wanted, (fed, labels) in zip(source, expected, known, strict=True):
-            self._pulse()
-            outputs = run(session, {**fill_up(given, self._fixed), **extra})
-            meter.add(cut_off(outputs, len(wanted[0]), self._fixed), wanted, labels, fed)
-        return meter.result(), None
