@@ -116,13 +116,13 @@ def test_what_cannot_be_quantized_has_no_cell(tmp_path: Path) -> None:
 
 def test_cells_come_one_by_one_as_they_are_measured(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[int] = []
-    plain = module._AllSamples.measure
+    plain = module.AllSamples.measure
 
     def counting(*given: Any) -> Any:
         measured.append(1)
         return plain(*given)
 
-    monkeypatch.setattr(module._AllSamples, "measure", counting)
+    monkeypatch.setattr(module.AllSamples, "measure", counting)
     sweeper = Sweeper(WeightCache(bench.graph), bench.data, bench.reference, bench.ranges.find, 8)
     cells = sweeper.measure(keys_of(bench))
     next(cells)
@@ -165,3 +165,11 @@ def test_layers_in_bodies_and_recurrent_ones_have_cells(make: Any, tmp_path: Pat
     found = list(Sweeper(WeightCache(graph), dataset(feeds), reference, fixed_range(), 2).measure(keys))
     assert [cell.key for cell in found] == keys
     assert all(5 < cell.quality.sqnr_db < 120 for cell in found)
+
+
+@pytest.mark.parametrize("lot", [1, 40, 1 << 15])
+def test_metering_batches_together_changes_no_number(
+    bench_of: Callable[..., Any], lot: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.import_module("quant_core.engine.bench"), "_LOT", lot)
+    check(bench_of(conv_chain(), 27))  # the last batch is not full
