@@ -96,7 +96,7 @@ def test_a_saving_that_moves_outputs_is_undone_and_says_so(
         model.graph.remove(last, safe=True)
         return 1
 
-    monkeypatch.setitem(SAVINGS, "ranges", (wrong, "{} tables broken"))  # type: ignore[arg-type]
+    monkeypatch.setitem(SAVINGS, "ranges", (wrong, "{n} table{s} broken"))  # type: ignore[arg-type]
     study = Study.open(file_of(conv_chain(), tmp_path).path)
     broken = next(s for s in study.savings if s.kind == "ranges")
     assert not broken.kept
