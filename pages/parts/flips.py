@@ -45,7 +45,7 @@ def flips(study: Study, certificate: Certificate) -> None:
             "shipped": flip.shipped,
             "sure": 100 * flip.sure,
             "sure_shipped": 100 * flip.sure_shipped,
-            "values": f"{seen[flip.sample].values} …" if flip.sample in seen else "",
+            "values": seen[flip.sample].values if flip.sample in seen else "",
         }
         for flip in shown
     )
@@ -100,7 +100,7 @@ def _table(table: pd.DataFrame, drawn: bool) -> None:
                 "sure_shipped": number(
                     "File sure, %", format="%.1f", help="The probability that the file gave its own decision."
                 ),
-                "values": st.column_config.TextColumn("First values", width="large"),
+                "values": st.column_config.TextColumn("What is fed", width="large"),
             },
         )
         csv_button(table[columns], "changed-decisions")

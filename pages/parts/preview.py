@@ -37,14 +37,14 @@ def _input(shown: list[Preview]) -> None:
         )
     )
     if first.image is None:
-        rows = [{"sample": n, "values": f"{p.values} …", "label": p.label} for n, p in enumerate(shown)]
+        rows = [{"sample": n, "values": p.values, "label": p.label} for n, p in enumerate(shown)]
         st.dataframe(
             pd.DataFrame(rows),
             hide_index=True,
             column_order=["sample", "values", *(["label"] if first.label else [])],
             column_config={
                 "sample": st.column_config.NumberColumn("Sample", width=60),
-                "values": st.column_config.TextColumn("First values", width="large"),
+                "values": st.column_config.TextColumn("What is fed", width="large"),
                 "label": st.column_config.TextColumn("Label", width="small"),
             },
         )

@@ -13,6 +13,7 @@ from quant_core.data.samples import DEFAULT, PREFIX, Sample, get_sample, samples
 from quant_core.data.scores import METRICS, Measure, measure_of
 from quant_core.data.split import draw, draw_order, set_aside
 from quant_core.data.task import TASKS, Task, guess_task, make_task
+from quant_core.data.text import decode_tokens, token_input
 from quant_core.data.traces import Traces, joined, margins, trace
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "Subset",
     "Task",
     "Traces",
+    "decode_tokens",
     "draw",
     "draw_order",
     "fit",
@@ -60,5 +62,6 @@ __all__ = [
     "samples",
     "set_aside",
     "sized",
+    "token_input",
     "trace",
 ]

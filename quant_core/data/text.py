@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,34 @@ def read_text(
         labels = np.concatenate([following, np.full((len(lines), 1), IGNORE)], axis=1)
         return arrays, labels, ("The labels are the next tokens of each line.",)
     return arrays, labels, ()
+
+
+def decode_tokens(rows: NDArray[np.integer], tokenizer: Path) -> list[str]:
+    """The text of each row of token indices, `[rows, tokens]`, without the padding at its end. DataError
+    where the tokenizer cannot tell.
+    """
+    encoder = _read_once(tokenizer, tokenizer.stat().st_mtime_ns if tokenizer.is_file() else 0)
+    with _refusing(f"the tokenizer '{tokenizer.name}' does not know the tokens"):
+        filler, kept = _padding(encoder), []
+        for row in rows.tolist():
+            while len(row) > 1 and row[-1] == filler:
+                row.pop()
+            kept.append(row)
+        return [str(said) for said in encoder.decode_batch(kept, skip_special_tokens=True)]
+
+
+def token_input(inputs: tuple[Port, ...]) -> str | None:
+    """The name of the input of token indices, None where there is none."""
+    try:
+        return _token_input(inputs).name
+    except DataError:
+        return None
+
+
+@lru_cache(maxsize=4)
+def _read_once(file: Path, changed: int) -> Any:
+    """The tokenizer of a file, as it was `changed` last."""
+    return _tokenizer(file)
 
 
 def _lines(path: Path) -> tuple[list[str], NDArray[np.int64] | None]:

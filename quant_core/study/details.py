@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from quant_core.data import Dataset, Reading, Task, make_task, read_sizes
 from quant_core.graph import ModelFile, inputs_of, outputs_of
@@ -27,6 +28,11 @@ class Details:
         """How data for `file` is read. ArgumentError where the sizes make no sense."""
         sizes, outputs = read_sizes(self.sizes), outputs_of(file.model)
         return Reading(self.tokenizer, self.rate, self.boxes, sizes, outputs, file.path.parent)
+
+    def tokenizer_of(self, file: ModelFile) -> Path | None:
+        """The tokenizer that is named or stands beside the model, None where there is none."""
+        named = Path(self.tokenizer) if self.tokenizer else file.path.parent / "tokenizer.json"
+        return named if named.is_file() else None
 
     def task_of(self, file: ModelFile, data: Dataset | None) -> Task:
         """What is measured. ArgumentError where the model has no such outputs."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from quant_core.data import decode_tokens, token_input
+from quant_core.errors import DataError
 from quant_core.graph import inputs_of
 from quant_core.study.study import Study
 
 _VALUES = 24  # of a sample that is not drawn
+_LETTERS = 200  # of one that was text
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,8 @@ class Preview:
     """One sample, by its number, as one input takes it.
 
     `image` is `[height, width]` or `[height, width, 3]` uint8 where it can be drawn (scaled from
-    `low`..`high`), else `values` are its first ones as text. `label` is its label."""
+    `low`..`high`), else `values` are its first ones as text, or the text itself where tokens stand for one.
+    `label` is its label."""
 
     input: str
     sample: int
@@ -46,6 +51,7 @@ def preview(study: Study, which: int | Sequence[int] = 6) -> list[Preview]:
         low, high = (
             (float(array.min()), float(array.max())) if array.dtype.kind in "fiu" and array.size else (0, 0)
         )
+        texts = _texts(study, port.name, array)
         for row, index in enumerate(chosen):
             sample = np.asarray(array[row])
             found.append(
@@ -57,13 +63,23 @@ def preview(study: Study, which: int | Sequence[int] = 6) -> list[Preview]:
                     high,
                     float(np.mean(sample)) if drawable else 0.0,
                     _image(sample, low, high) if drawable else None,
-                    ", ".join(
-                        f"{v:.4g}" if sample.dtype.kind == "f" else str(v) for v in sample.ravel()[:_VALUES]
-                    ),
+                    texts[row] if texts else ", ".join(_said(v) for v in sample.ravel()[:_VALUES]) + " …",
                     "" if data.labels is None else " ".join(str(v) for v in np.ravel(data.labels[index])[:8]),
                 )
             )
     return found
+
+
+def _texts(study: Study, name: str, array: NDArray[np.generic]) -> list[str]:
+    """What the samples were before they were tokens, empty where that cannot be told."""
+    if study.tokenizer is None or array.ndim != 2 or array.dtype.kind not in "iu":
+        return []
+    if token_input(inputs_of(study.graph.file.model)) != name:
+        return []
+    with suppress(DataError):
+        found = decode_tokens(array.astype(np.int64), study.tokenizer)
+        return [text if len(text) <= _LETTERS else text[: _LETTERS - 1] + "…" for text in found]
+    return []
 
 
 def _said(value: np.generic) -> str:

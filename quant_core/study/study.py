@@ -52,6 +52,7 @@ class Study(Sweeps):
         super().__init__()
         self.graph, self.steps, self.store, self.task = graph, steps, store, task or Task()
         self._data, self._preparation = data, preparation
+        self.tokenizer: Path | None = None  # of the text that the samples were, to show it
         graph.refuse = self._refused_savings
         self.cache = WeightCache(graph)
         self.reference = Reference(runnable(graph.file), task=self.task)
@@ -88,7 +89,9 @@ class Study(Sweeps):
         prepared, steps = preparation.graph()
         repairs = tuple(Step("repair", text, None, True) for text in file.repairs)
         task = said.task_of(file, opened.evaluation)
-        return cls(Graph(file, prepared), (*repairs, *steps), preparation, opened, store, task)
+        study = cls(Graph(file, prepared), (*repairs, *steps), preparation, opened, store, task)
+        study.tokenizer = said.tokenizer_of(file)
+        return study
 
     @cached_property
     def chain(self) -> Chain:
