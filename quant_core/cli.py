@@ -31,7 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Stopped; what was measured is kept.", file=sys.stderr)
         return 130
-    print(json.dumps(record, indent=1) if options.json else as_text(options.command, record))
+    try:
+        print(json.dumps(record, indent=1) if options.json else as_text(options.command, record), flush=True)
+    except BrokenPipeError:  # who reads has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

@@ -5,7 +5,14 @@ from quant_core.engine.batch_stats import batch_norm_distance
 from quant_core.engine.calibrate import calibrate, with_outputs
 from quant_core.engine.certify import KEPT_FLIPS, RUNS, Apart, Certified, Flip, certify
 from quant_core.engine.chain import Chain
-from quant_core.engine.compare import Comparison, compare, latency_ratio, latency_ratios, latency_times
+from quant_core.engine.compare import (
+    TIMED_WITHIN,
+    Comparison,
+    compare,
+    latency_ratio,
+    latency_ratios,
+    latency_times,
+)
 from quant_core.engine.evaluate import Progress, Reference, evaluate, evaluate_outputs
 from quant_core.engine.inside import LayerError, layer_errors
 from quant_core.engine.integer_form import Form, Operands, integer_form, integer_model
@@ -36,6 +43,7 @@ __all__ = [
     "KEPT_FLIPS",
     "RUNS",
     "STRATA",
+    "TIMED_WITHIN",
     "UINT8",
     "Apart",
     "Band",

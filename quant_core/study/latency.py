@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from quant_core.engine import batch_size, latency_ratios
+from quant_core.engine import TIMED_WITHIN, batch_size, latency_ratios
 from quant_core.graph import inputs_of, runnable
 from quant_core.plan import Plan
 from quant_core.study.study import Study
@@ -47,9 +47,9 @@ def measure_latency(
     """Measure and keep the latency of `plan`; `pulse` is called between runs."""
     model = study.lowered(plan, decoder)
     size = batch_size(inputs_of(study.graph.file.model), dynamic=True)
-    ratios = latency_ratios(runnable(study.graph.file), model, study.data, size, _RUNS, pulse)
+    ratios = latency_ratios(runnable(study.graph.file), model, study.data, size, _RUNS, pulse, TIMED_WITHIN)
     low, median, high = (float(q) for q in np.quantile(ratios, (0.25, 0.5, 0.75)))
-    found = Latency(median, low, high, _RUNS, size)
+    found = Latency(median, low, high, len(ratios), size)
     study.store.put(_about(study, plan, decoder), asdict(found))
     return found
 

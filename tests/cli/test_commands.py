@@ -257,6 +257,15 @@ def test_the_module_is_a_program(repo: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_reader_that_has_seen_enough_is_no_error(repo: Path) -> None:
+    command = [sys.executable, "-m", "quant_core", "samples"]
+    process = subprocess.Popen(command, cwd=repo, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert (process.stderr.read(), process.wait(60)) == ("", 0)
+    process.stderr.close()
+
+
 @pytest.mark.parametrize(
     "command", ["samples", "inspect", "sweep", "evaluate", "search", "export", "compare"]
 )

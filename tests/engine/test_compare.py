@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from quant_core.engine import compare, evaluate, latency_ratio
+from quant_core.engine import compare, evaluate, latency_ratio, latency_times
 from quant_core.errors import DataError
 from quant_core.lower import lower, to_bytes
 from quant_core.plan import preset_plan
@@ -36,6 +36,14 @@ def test_a_slower_file_has_a_higher_ratio(bench: Any) -> None:
     quick = build([node("Relu", ["x"], ["y"])], [x], [y], {}).SerializeToString()
     assert latency_ratio(quick, slow, bench.data, 8, runs=10) > 2
     assert latency_ratio(slow, quick, bench.data, 8, runs=10) < 0.5
+
+
+def test_timing_ends_when_its_time_is_over(bench: Any) -> None:
+    path = bench.graph.file.path
+    assert latency_times(path, path, bench.data, 8, runs=12).shape == (12, 2)
+    few = latency_times(path, path, bench.data, 8, runs=12, budget=0.0)
+    assert few.shape == (5, 2)
+    assert (few > 0).all()
 
 
 def test_outputs_of_different_shapes_are_refused(bench: Any) -> None:
