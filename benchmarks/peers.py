@@ -2,12 +2,17 @@
 
     python benchmarks/peers.py                                        the bundled sample digits-mobile
     python benchmarks/peers.py MODEL --data D --preprocess P --samples 64
-    python benchmarks/peers.py ... --python OTHER/bin/python          NNCF of another environment beside it
+    python benchmarks/peers.py ... --python OTHER/bin/python          tools of another environment beside it
 
-A cell is one layer at 8 bits, weights and activations, all others in float. ONNX Runtime's `quantize_static`
-and NNCF's `nncf.quantize` have no sweep: who wants one calls them layer by layer, makes a session of each
-file and runs the samples. Both calibrate on 32 samples in each call; the sweep of Quantscope calibrates once
-before, of which each cell bears its share. FP32 passes run in between."""
+A cell is one layer at 8 bits, weights and activations, all others in float. ONNX Runtime's
+`quantize_static`, NNCF's `nncf.quantize` and Quark's `quantize_model` have no sweep: who wants one calls
+them layer by layer, makes a session of each file and runs the samples. AIMET is called likewise: a
+simulation for each cell in which only the quantizers of the layer are enabled, which runs the samples
+itself. All calibrate on 32 samples in each call; the sweep of Quantscope calibrates once before, of which
+each cell bears its share. FP32 passes run in between.
+
+Of NNCF, AIMET (`aimet_onnx`) and AMD Quark (`quark.onnx`) those are timed that the other environment has.
+The time in which they are imported does not count."""
 
 from __future__ import annotations
 
@@ -18,7 +23,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -35,23 +42,9 @@ from quant_core.study import Study
 CELLS = 6
 CALIBRATED = 32
 
-# Runs with the Python of another environment, which has nothing of ours: model and samples come by path, with
-# the name of the layer to quantize; the seconds it takes and the file go back.
-_NNCF = """
-import json, sys, time
-import numpy as np, onnx, nncf
-model, samples, wanted, out = sys.argv[1:5]
-arrays = np.load(samples)
-count = len(arrays[arrays.files[0]])
-rows = [{n: arrays[n][i:i + 1] for n in arrays.files} for i in range(count)]
-proto = onnx.load(model)
-others = [n.name for n in proto.graph.node if n.name != wanted]
-start = time.perf_counter()
-scope = nncf.IgnoredScope(names=others)
-done = nncf.quantize(proto, nncf.Dataset(rows), subset_size=count, ignored_scope=scope)
-onnx.save(done, out)
-print(json.dumps({"seconds": time.perf_counter() - start, "version": nncf.__version__}))
-"""
+# Runs with the Python of another environment.
+SCRIPTS = Path(__file__).with_name("peer_scripts.py")
+NAMES = {"nncf": "NNCF", "aimet_onnx": "AIMET", "quark.onnx": "Quark"}
 
 
 class Reader(CalibrationDataReader):  # type: ignore[misc]
@@ -68,7 +61,7 @@ class Reader(CalibrationDataReader):  # type: ignore[misc]
 def main() -> None:
     """Measure and print."""
     parser = parser_of("Cost of a cell with other quantizers.", samples=64)
-    parser.add_argument("--python", help="the Python of an environment that has NNCF")
+    parser.add_argument("--python", help="the Python of an environment that has NNCF, AIMET or Quark")
     o = parser.parse_args()
     ort.set_default_logger_severity(
         3
@@ -88,6 +81,8 @@ def measure(study: Study, folder: Path, other: str | None) -> None:
     count = min(CALIBRATED, len(calibration))
     feeds = calibration.take(np.arange(count))
     np.savez(folder / "samples.npz", **feeds)  # type: ignore[arg-type]
+    evaluated = study.data.take(np.arange(len(study.data)))
+    np.savez(folder / "data.npz", **evaluated)  # type: ignore[arg-type]
     layers = [x for x in study.graph.quantizable if x.input is not None]
     chosen = [layers[i] for i in np.unique(np.linspace(0, len(layers) - 1, CELLS).astype(int))]
 
@@ -104,18 +99,19 @@ def measure(study: Study, folder: Path, other: str | None) -> None:
         )
         return time.perf_counter() - start
 
-    def by_nncf(node: str) -> float:
-        command = [str(other), "-c", _NNCF, str(model), str(folder / "samples.npz"), node, str(out)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        return float(json.loads(done.stdout.splitlines()[-1])["seconds"])
+    def by_other(tool: str, node: str) -> float:
+        return float(answer_of([str(other), str(SCRIPTS), tool, str(folder), node, str(size)]))
 
-    tools = {"quantize_static": by_onnxruntime} | ({"NNCF": by_nncf} if other else {})
+    there = answer_of([other, str(SCRIPTS)]) if other else {}
+    tools = {"quantize_static": by_onnxruntime} | {tool: partial(by_other, tool) for tool in there}
     spent: dict[str, list[float]] = {name: [] for name in tools}
     passes = []
     for layer in chosen:
         for name, quantize in tools.items():
             passes.append(seconds(float_pass))
-            spent[name].append(quantize(layer.node) + seconds(session_and_pass))
+            took = quantize(layer.node)
+            # AIMET has run the samples itself.
+            spent[name].append(took if name == "aimet_onnx" else took + seconds(session_and_pass))
     calibrating = seconds(study.calibrate) / len(study.cells(["int8"], ("both",)))
     keys = [CellKey(layer.name, "int8", "both") for layer in layers]
     swept = seconds(lambda: list(study.sweep(keys))) / len(keys) + calibrating
@@ -125,9 +121,18 @@ def measure(study: Study, folder: Path, other: str | None) -> None:
     print(f"one FP32 pass    {one:.4f} s (median of {len(passes)})")
     print(f"Quantscope       {swept / one:.2f} passes a cell ({len(keys)} cells and their calibration)")
     for name, found in spent.items():
+        title = f"{NAMES[name]} {there[name]}" if name in there else name
         print(
-            f"{name:<16} {statistics.median(found) / one:.2f} passes a cell (median of {len(found)} layers)"
+            f"{title:<16} {statistics.median(found) / one:.2f} passes a cell (median of {len(found)} layers)"
         )
+
+
+def answer_of(command: list[str]) -> Any:
+    """What a script of another environment prints last."""
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 if __name__ == "__main__":
