@@ -43,7 +43,7 @@ CELLS = 6
 CALIBRATED = 32
 
 # Runs with the Python of another environment.
-SCRIPTS = Path(__file__).with_name("peer_scripts.py")
+SCRIPTS = Path(__file__).resolve().with_name("peer_scripts.py")
 NAMES = {"nncf": "NNCF", "aimet_onnx": "AIMET", "quark.onnx": "Quark"}
 
 
@@ -68,7 +68,7 @@ def main() -> None:
     )  # the tools make sessions of their own, which tell every pass they take
     logging.disable(logging.WARNING)
     with opened(o) as study, tempfile.TemporaryDirectory() as folder:
-        measure(study, Path(folder), o.python)
+        measure(study, Path(folder), o.python and str(Path(o.python).absolute()))
 
 
 def measure(study: Study, folder: Path, other: str | None) -> None:
@@ -100,9 +100,9 @@ def measure(study: Study, folder: Path, other: str | None) -> None:
         return time.perf_counter() - start
 
     def by_other(tool: str, node: str) -> float:
-        return float(answer_of([str(other), str(SCRIPTS), tool, str(folder), node, str(size)]))
+        return float(answer_of([str(other), str(SCRIPTS), tool, str(folder), node, str(size)], folder))
 
-    there = answer_of([other, str(SCRIPTS)]) if other else {}
+    there = answer_of([other, str(SCRIPTS)], folder) if other else {}
     tools = {"quantize_static": by_onnxruntime} | {tool: partial(by_other, tool) for tool in there}
     spent: dict[str, list[float]] = {name: [] for name in tools}
     passes = []
@@ -127,9 +127,9 @@ def measure(study: Study, folder: Path, other: str | None) -> None:
         )
 
 
-def answer_of(command: list[str]) -> Any:
-    """What a script of another environment prints last."""
-    done = subprocess.run(command, capture_output=True, text=True)
+def answer_of(command: list[str], folder: Path) -> Any:
+    """What a script of another environment prints last; `folder` takes the files that tools leave behind."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         sys.exit(done.stderr)
     return json.loads(done.stdout.splitlines()[-1])
