@@ -4,12 +4,13 @@
     python benchmarks/peers.py MODEL --data D --preprocess P --samples 64
     python benchmarks/peers.py ... --python OTHER/bin/python          tools of another environment beside it
 
-A cell is one layer at 8 bits, weights and activations, all others in float. ONNX Runtime's
-`quantize_static`, NNCF's `nncf.quantize` and Quark's `quantize_model` have no sweep: who wants one calls
-them layer by layer, makes a session of each file and runs the samples. AIMET is called likewise: a
-simulation for each cell in which only the quantizers of the layer are enabled, which runs the samples
-itself. All calibrate on 32 samples in each call; the sweep of Quantscope calibrates once before, of which
-each cell bears its share. FP32 passes run in between.
+A cell is one layer at 8 bits, weights and activations, all others in float. Who wants a sweep of ONNX
+Runtime's `quantize_static`, NNCF's `nncf.quantize` or Quark's `quantize_model` calls them layer by layer,
+makes a session of each file and runs the samples. AIMET is called likewise: a simulation for each cell in
+which only the quantizers of the layer are enabled, which runs the samples itself (its own
+`analyze_per_layer_sensitivity` makes and calibrates one simulation for all, and costs less). All calibrate
+on 32 samples in each call; the sweep of Quantscope calibrates once before, of which each cell bears its
+share. FP32 passes run in between.
 
 Of NNCF, AIMET (`aimet_onnx`) and AMD Quark (`quark.onnx`) those are timed that the other environment has.
 The time in which they are imported does not count."""
