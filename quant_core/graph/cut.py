@@ -75,12 +75,12 @@ def around(graph: Graph, layers: Sequence[str]) -> Graph | None:
     nodes = [node for node in dict.fromkeys(places) if node is not None]
     if None in places:
         return None
+    constants = _constants(graph.model)
     inside, entry = dict.fromkeys(nodes), dict[str, None]()
     for node in nodes:
         for value in reads_of(node):
-            for link in _constant_chain(value):
-                inside[link] = None
-            if not _is_constant(value):
+            inside |= _constant_chain(value, constants)
+            if id(value) not in constants:
                 entry[value.name or ""] = None
     made = {id(v) for node in nodes for v in node.outputs}
     leave = tuple(v.name or "" for node in nodes for v in node.outputs if v.name)
@@ -94,19 +94,24 @@ def around(graph: Graph, layers: Sequence[str]) -> Graph | None:
     return _between(graph, tuple(entry), leave)
 
 
-def _is_constant(value: ir.Value) -> bool:
-    producer = value.producer()
-    if producer is None:
-        return value.const_value is not None
-    return bool(producer.inputs) and all(v is None or _is_constant(v) for v in producer.inputs)
+def _constants(model: ir.Model) -> set[int]:
+    """The ids of the tensors that are stored, or computed from stored ones alone."""
+    known = {id(value) for value in model.graph.initializers.values()}
+    for node in model.graph:
+        if node.inputs and all(value is None or id(value) in known for value in reads_of(node)):
+            known |= {id(value) for value in node.outputs}
+    return known
 
 
-def _constant_chain(value: ir.Value) -> list[ir.Node]:
+def _constant_chain(value: ir.Value, constants: set[int]) -> dict[ir.Node, None]:
     """The nodes that compute a constant."""
-    producer = value.producer()
-    if producer is None or not _is_constant(value):
-        return []
-    return [producer, *(link for v in producer.inputs if v is not None for link in _constant_chain(v))]
+    chain, left = dict[ir.Node, None](), [value] if id(value) in constants else []
+    while left:
+        producer = left.pop().producer()
+        if producer is not None and producer not in chain:
+            chain[producer] = None
+            left += reads_of(producer)
+    return chain
 
 
 def _between(graph: Graph, entry: tuple[str, ...], leave: tuple[str, ...]) -> Graph:

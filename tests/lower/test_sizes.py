@@ -96,6 +96,14 @@ def test_where_names_get_longer(tmp_path: Path) -> None:
     check(graph, Plan("", {"layer": precision}), Sizes(WeightCache(graph)))
 
 
+def test_in_a_deep_graph(tmp_path: Path) -> None:
+    graph = graph_of(deep_residual(300), tmp_path)
+    layer = graph.quantizable[-1]
+    precision = cell_precision(layer, "int8", "weights")
+    assert precision is not None
+    check(graph, Plan("", {layer.name: precision}), Sizes(WeightCache(graph)))
+
+
 def test_the_whole_file_is_hardly_ever_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[int] = []
     size_of = module.size_of
