@@ -4,8 +4,8 @@
     python benchmarks/sweep.py MODEL --data D --samples 500           any model
     python benchmarks/sweep.py MODEL --data D --formats int8,int4 --quantized weights
 
-Both run in one process, cell by cell in turn, so that whatever slows the machine down slows both. FP32 passes
-run in between. Calibration is done before and counts for neither; nothing is taken from a store.
+Both run in one process, one after the other, with FP32 passes before, between and after. Calibration is done
+before and counts for neither; nothing is taken from a store.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ import onnxruntime as ort
 
 from benchmarks.opened import float_pass_of, opened, parser_of, seconds
 from benchmarks.plain_loop import PlainLoop, session_of
-from quant_core.engine import CellKey, batch_size, run_all
+from quant_core.engine import CellKey, batch_size, run_all, threads
 from quant_core.graph import inputs_of
 from quant_core.plan import PARTS, cell_precision
 from quant_core.study import Study
 
-PASSES = 15  # FP32 passes, spread over the run
+PASSES = 5  # FP32 passes each time
 ALL_WITHIN = 60.0  # seconds; where the plain loop would take longer, it runs a random third of the cells
 
 
@@ -50,29 +50,26 @@ def measure(study: Study, formats: list[str], parts: tuple[str, ...]) -> None:
     float_pass, float_session = float_pass_of(study), session_of(study.graph.file.path.read_bytes())
     expected = [outputs for outputs, _ in run_all(float_session, data, size)]
     keys = study.cells(formats, parts)
+    assert study.lanes.count  # measured once on a machine, and not part of a sweep
     opset = max(_opset(study, key) for key in keys)
     proto = ir.to_proto(study.graph.at_opset(opset))
     plain = PlainLoop(study.graph, proto, study.ranges, data, expected, size)
 
-    passes = [seconds(float_pass) for _ in range(3)]
+    passes = [seconds(float_pass) for _ in range(PASSES)]
+    start = time.perf_counter()
+    cells = list(study.sweep(keys))
+    swept = time.perf_counter() - start
+    passes += [seconds(float_pass) for _ in range(PASSES)]
+
     in_full = len(keys) * 2 * min(passes) < ALL_WITHIN
     third = np.random.default_rng(0).permutation(len(keys))[: -(-len(keys) // 3)]
-    chosen = set(keys) if in_full else {keys[i] for i in third}
-    swept, looped, apart = 0.0, 0.0, 0.0
-    cells = study.sweep(keys)
-    for number in range(len(keys)):
-        start = time.perf_counter()
-        cell = next(cells)
-        swept += time.perf_counter() - start
-        if cell.key in chosen:
-            start = time.perf_counter()
-            sqnr = plain.sqnr_db(cell.key)
-            looped += time.perf_counter() - start
-            apart = max(apart, abs(sqnr - cell.quality.sqnr_db))
-        if number % -(-len(keys) // PASSES) == 0:
-            passes.append(seconds(float_pass))
+    chosen = cells if in_full else [cells[i] for i in sorted(third)]
+    start = time.perf_counter()
+    looped = [plain.sqnr_db(cell.key) for cell in chosen]
+    loop = (time.perf_counter() - start) * len(cells) / len(chosen)
+    apart = max(abs(sqnr - cell.quality.sqnr_db) for sqnr, cell in zip(looped, chosen, strict=True))
+    passes += [seconds(float_pass) for _ in range(PASSES)]
     one = statistics.median(passes)
-    looped *= len(keys) / len(chosen)
     on = "all cells" if in_full else f"{len(chosen)} of {len(keys)} cells, drawn at random"
     layers = len({key.layer for key in keys})
     print(f"machine          {os.cpu_count()} cores, {platform.machine()}, ONNX Runtime {ort.__version__}")
@@ -80,10 +77,11 @@ def measure(study: Study, formats: list[str], parts: tuple[str, ...]) -> None:
     print(
         f"L x B            {layers} layers x {len(keys) / layers:g} = {len(keys)} cells ({', '.join(parts)})"
     )
+    print(f"lanes            {study.lanes.count} x {study.lanes.threads or threads()} threads")
     print(f"one FP32 pass    {one:.4f} s (median of {len(passes)})")
     print(f"sweep            {swept:.1f} s = {swept / one / len(keys):.2f} x L x B FP32 passes")
-    print(f"plain loop       {looped:.1f} s = {looped / one / len(keys):.2f} x L x B (on {on})")
-    print(f"plain / sweep    {looped / swept:.2f}")
+    print(f"plain loop       {loop:.1f} s = {loop / one / len(keys):.2f} x L x B (on {on})")
+    print(f"plain / sweep    {loop / swept:.2f}")
     print(f"furthest apart   {apart:.4f} dB")
 
 

@@ -43,7 +43,11 @@ def main() -> None:
 def measure(study: Study, preset: str, limit: int | None) -> None:
     """Toggle layers one after the other, with passes in between."""
     memo = process_memo() if limit is None else Memo(limit)
-    chain, data, size = Chain(study.cache, memo), study.data, batch_size(inputs_of(study.graph.file.model))
+    chain, data, size = (
+        Chain(study.cache, memo, study.lanes),
+        study.data,
+        batch_size(inputs_of(study.graph.file.model)),
+    )
     batches = [feeds for feeds, _ in data.batches(size)]
     list(study.reference.outputs(data, "simulated", size))
     plan = preset_plan(study.graph, preset)
@@ -92,7 +96,7 @@ def measure(study: Study, preset: str, limit: int | None) -> None:
         f"model            {study.graph.file.name}, N = {len(data)} samples, {size} at a time, plan {preset}"
     )
     print(
-        f"segments         {len(chain.segments(len(data)))}; "
+        f"segments         {len(chain.segments(len(data)))}; {study.lanes}; "
         f"memo {memo.limit >> 20} MiB, {memo.held >> 20} MiB held"
     )
     print(f"one change       median {statistics.median(toggles):.2f}, worst {max(toggles):.2f} passes")

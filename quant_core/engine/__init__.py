@@ -17,8 +17,9 @@ from quant_core.engine.evaluate import Progress, Reference, evaluate, evaluate_o
 from quant_core.engine.inside import LayerError, layer_errors
 from quant_core.engine.integer_form import Form, Operands, integer_form, integer_model
 from quant_core.engine.integers import UINT8, IntegerCounts, Traced, trace_integers
+from quant_core.engine.lanes import ONE_LANE, Lanes, measure_lanes
 from quant_core.engine.memo import Memo, process_memo
-from quant_core.engine.memory import Memory, peak_memory, runtime, threads
+from quant_core.engine.memory import Memory, machine, peak_memory, runtime, threads
 from quant_core.engine.profile import Times, layer_times
 from quant_core.engine.run import (
     BATCH,
@@ -41,6 +42,7 @@ __all__ = [
     "ENGINE",
     "EXECUTIONS",
     "KEPT_FLIPS",
+    "ONE_LANE",
     "RUNS",
     "STRATA",
     "TIMED_WITHIN",
@@ -56,6 +58,7 @@ __all__ = [
     "Flip",
     "Form",
     "IntegerCounts",
+    "Lanes",
     "LayerError",
     "Memo",
     "Memory",
@@ -88,7 +91,9 @@ __all__ = [
     "latency_times",
     "layer_errors",
     "layer_times",
+    "machine",
     "make_session",
+    "measure_lanes",
     "peak_memory",
     "process_memo",
     "run",

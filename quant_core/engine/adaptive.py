@@ -25,13 +25,14 @@ from quant_core.data import (
 )
 from quant_core.engine.bench import Bench, Measured
 from quant_core.engine.evaluate import Reference
-from quant_core.engine.run import Pulse, batch_size, cut_off, fill_up, fixed_batch, run, truths
+from quant_core.engine.lanes import ONE_LANE, Lane, Lanes
+from quant_core.engine.run import Pulse, batch_size, cut_off, fill_up, fixed_batch, truths
 from quant_core.engine.strata import LOOK, Strata
 from quant_core.engine.sweep import Cell, CellKey, Failed, Sweeper
 from quant_core.graph import inputs_of
 from quant_core.lower import FindRange, WeightCache
 
-_SMALL, _LARGE = 8, 32  # samples in a batch
+_SMALL, _LARGE = 8, 16  # samples in a batch
 _MANY = 1000  # samples from which strips are made of large batches
 _BATCHES = 8  # a strip for each stratum and the draws; of fewer batches every cell takes all
 
@@ -54,25 +55,28 @@ def adaptive_sweep(
     pulse: Pulse = lambda: None,
     failed: Failed | None = None,
     looked: Iterable[CellKey] = (),
+    lanes: Lanes = ONE_LANE,
 ) -> Iterator[Cell]:
     """Measure `cells` simulated, each twice: after a first look, which those of `looked` have had, and when
-    it has enough; on all samples where the outputs of the FP32 model are too large to be kept. `pulse` and
-    `failed` as in `Sweeper`.
+    it has enough; on all samples where the outputs of the FP32 model are too large to be kept. `pulse`,
+    `failed` and `lanes` as in `Sweeper`.
     """
     cells, ports = list(cells), inputs_of(cache.graph.model)
     fixed = fixed_batch(ports)
     size = _batch(len(data), fixed)
     strata, baseline, held = _strata(data, reference, size, pulse)
     if held > reference.limit:
-        whole = Sweeper(cache, data, reference, find_range, batch_size(ports), pulse=pulse)
+        whole = Sweeper(cache, data, reference, find_range, batch_size(ports), pulse=pulse, lanes=lanes)
         yield from whole.measure(cells, failed)
         return
     done, sizes = set(looked), dict[CellKey, int]()
     for look, wanted in ((True, [key for key in cells if key not in done]), (False, cells)):
         order = strata.order[: max(LOOK, fixed or 0)] if look else strata.order
         part = Subset(data, order)
-        bench = StrataBench(strata, part, reference, size, fixed, baseline, pulse, look)
-        sweeper = Sweeper(cache, part, reference, find_range, size, pulse=pulse, bench=bench, sizes=sizes)
+        bench = StrataBench(strata, part, reference, size, fixed, baseline, look)
+        sweeper = Sweeper(
+            cache, part, reference, find_range, size, pulse=pulse, bench=bench, sizes=sizes, lanes=lanes
+        )
         yield from sweeper.measure(wanted, failed if not look else lambda *_: None)
 
 
@@ -107,16 +111,20 @@ class StrataBench(Bench):
         size: int,
         fixed: int | None,
         baseline: Quality,
-        pulse: Pulse,
         look: bool,
     ) -> None:
         self._strata, self._data, self._size, self._fixed = strata, data, size, fixed
-        self._task, self._baseline, self._pulse, self._look = reference.task, baseline, pulse, look
+        self._task, self._baseline, self._look = reference.task, baseline, look
         self._expected = list(reference.outputs(data, "simulated", size))
         self._known = list(truths(data, size, self._task))
 
     def measure(
-        self, session: ort.InferenceSession, extra: Batch, feeds: list[Batch] | None, execution: str
+        self,
+        session: ort.InferenceSession,
+        extra: Batch,
+        feeds: list[Batch] | None,
+        execution: str,
+        lane: Lane,
     ) -> Measured:
         meter, plain = QualityMeter(self._task), QualityMeter(self._task)  # of the draw: the cell, and FP32
         parts: list[Traces] = []
@@ -126,12 +134,11 @@ class StrataBench(Bench):
         while strip is not None:
             start, end = (0, len(self._data)) if self._look else self._strata.strips[strip]
             for first in range(start, end, self._size):
-                self._pulse()
                 number = first // self._size
                 wanted, (fed, labels) = self._expected[number], self._known[number]
                 at = np.arange(first, min(first + self._size, end))
                 given = self._data.take(at) if feeds is None else feeds[number]
-                outputs = run(session, {**fill_up(given, self._fixed), **extra})
+                outputs = lane.run(session, {**fill_up(given, self._fixed), **extra})
                 outputs = cut_off(outputs, len(at), self._fixed)
                 parts.append(trace(outputs, wanted, labels, self._task))
                 positions.append(at)

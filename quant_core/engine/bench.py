@@ -11,7 +11,8 @@ import onnxruntime as ort
 
 from quant_core.data import Batch, Dataset, Outputs, Quality, QualityMeter
 from quant_core.engine.evaluate import Reference
-from quant_core.engine.run import Pulse, cut_off, fill_up, run, truths
+from quant_core.engine.lanes import Lane
+from quant_core.engine.run import cut_off, fill_up, truths
 from quant_core.engine.strata import Band
 
 _LOT = 1 << 15  # elements of outputs that are metered together
@@ -24,10 +25,15 @@ class Bench(ABC):
 
     @abstractmethod
     def measure(
-        self, session: ort.InferenceSession, extra: Batch, feeds: list[Batch] | None, execution: str
+        self,
+        session: ort.InferenceSession,
+        extra: Batch,
+        feeds: list[Batch] | None,
+        execution: str,
+        lane: Lane,
     ) -> Measured:
         """The quality of what `session` makes of `feeds`, None for the data itself, and of `extra` beside
-        them.
+        them; run in `lane`.
         """
 
 
@@ -36,16 +42,18 @@ class AllSamples(Bench):
     cost is that of a call.
     """
 
-    def __init__(
-        self, data: Dataset, reference: Reference, size: int, fixed: int | None, pulse: Pulse
-    ) -> None:
+    def __init__(self, data: Dataset, reference: Reference, size: int, fixed: int | None) -> None:
         self._data, self._reference, self._size, self._fixed = data, reference, size, fixed
-        self._pulse = pulse
         self._together = 1
         self._lots: dict[str, list[Outputs]] = {}
 
     def measure(
-        self, session: ort.InferenceSession, extra: Batch, feeds: list[Batch] | None, execution: str
+        self,
+        session: ort.InferenceSession,
+        extra: Batch,
+        feeds: list[Batch] | None,
+        execution: str,
+        lane: Lane,
     ) -> Measured:
         task, left = self._reference.task, len(self._data)
         expected = self._expected(execution)
@@ -55,8 +63,7 @@ class AllSamples(Bench):
         for wanted, (fed, labels) in zip(expected, known, strict=True):
             found: list[Outputs] = []
             for given in islice(source, self._together):
-                self._pulse()
-                outputs = run(session, {**fill_up(given, self._fixed), **extra})
+                outputs = lane.run(session, {**fill_up(given, self._fixed), **extra})
                 found.append(cut_off(outputs, min(self._size, left), self._fixed))
                 left -= self._size
             meter.add(_join(found), wanted, labels, fed)

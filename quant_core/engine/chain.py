@@ -19,8 +19,9 @@ from dataclasses import dataclass
 import onnxruntime as ort
 
 from quant_core.data import Batch, Dataset, Outputs
+from quant_core.engine.lanes import ONE_LANE, Lane, Lanes, in_lanes
 from quant_core.engine.memo import Memo, process_memo
-from quant_core.engine.run import Pulse, cut_off, fill_up, fixed_batch, run
+from quant_core.engine.run import Pulse, cut_off, fill_up, fixed_batch
 from quant_core.engine.session import make_session
 from quant_core.graph import SEGMENTS, Segment, cut_segments, inputs_of, stretch
 from quant_core.lower import Corrections, FindRange, WeightCache, apply_plan, to_bytes
@@ -39,17 +40,18 @@ class _Link:
     computes: list[str]
     leave: tuple[str, ...]
 
-    def run(self, state: Batch) -> Batch:
-        outputs = run(self.session, {name: state[name] for name in self.reads}, self.computes)
+    def run(self, state: Batch, lane: Lane) -> Batch:
+        outputs = lane.run(self.session, {name: state[name] for name in self.reads}, self.computes)
         found = dict(zip(self.computes, outputs, strict=True))
         return {name: found[name] if name in found else state[name] for name in self.leave}
 
 
 class Chain:
-    """Runs plans of one graph, `cache` its weights. `memo` may be shared with other graphs."""
+    """Runs plans of one graph, `cache` its weights. `memo` may be shared with other graphs; `lanes` of
+    batches run at once."""
 
-    def __init__(self, cache: WeightCache, memo: Memo | None = None) -> None:
-        self._cache, self._memo = cache, memo or process_memo()
+    def __init__(self, cache: WeightCache, memo: Memo | None = None, lanes: Lanes = ONE_LANE) -> None:
+        self._cache, self._memo, self._lanes = cache, memo or process_memo(), lanes
         self._graph = cache.graph
         self._outputs = tuple(v.name or "" for v in self._graph.model.graph.outputs)
         self._cuts: dict[int, tuple[Segment, ...]] = {}
@@ -83,22 +85,23 @@ class Chain:
             self._link((segments[number].entry, leaving[number]), *within[number], find_range, corrections)
             for number in range(start, len(segments))
         ]
+
+        def through(state: Batch, lane: Lane) -> list[Batch]:
+            states = [state]
+            for link in links:
+                states.append(link.run(states[-1], lane))
+            return states[1:]
+
         kept: dict[int, list[Batch]] | None = None
         fixed, done = fixed_batch(inputs_of(self._graph.model)), 0
-        for state in source:
-            entered = state
-            states = []
-            for link in links:
-                pulse()
-                entered = link.run(entered)
-                states.append(entered)
+        for states in in_lanes(through, lambda _: source, self._lanes, pulse):
             if kept is None:
                 kept = {n: [] for n in self._worth_keeping(states[:-1], -(-len(data) // size))}
             for number, batches in kept.items():
                 batches.append(states[number])
             done = min(done + size, len(data))
             count = size if done % size == 0 else done % size
-            yield cut_off([entered[name] for name in self._outputs], count, fixed)
+            yield cut_off([states[-1][name] for name in self._outputs], count, fixed)
         for number, batches in (kept or {}).items():
             self._memo.put(keys[start + 1 + number], batches)
 
@@ -145,7 +148,7 @@ class Chain:
             entry, leave = between
             computes = [name for name in dict.fromkeys(leave) if name not in entry]
             model = to_bytes(apply_plan(self._part(entry, computes), plan, find_range, corrections))
-            session = make_session(model, "simulated")
+            session = make_session(model, "simulated", self._lanes.threads)
             reads = tuple(port.name for port in session.get_inputs())
             self._links[key] = _Link(session, reads, computes, leave), len(model)
             held = sum(size for _, size in self._links.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 import tempfile
@@ -70,6 +71,11 @@ def threads() -> int:
     cores = psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
     allowed = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else cores
     return max(1, min(cores, allowed))
+
+
+def machine() -> str:
+    """The machine that times are measured on, as far as they depend on it."""
+    return f"{platform.node()} {platform.machine()} {threads()}"
 
 
 def runtime() -> str:

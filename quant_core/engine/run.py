@@ -13,13 +13,13 @@ from quant_core.engine.session import reason_of
 from quant_core.errors import ModelError
 from quant_core.graph import Port
 
-BATCH = 32
+BATCH = 16
 
 Pulse = Callable[[], None]  # called often, so that long work can be stopped in the middle
 
 
 def batch_size(inputs: tuple[Port, ...], dynamic: bool = False) -> int:
-    """Samples fed at a time: what the model fixes, else 1 where ranges are found per batch, else 32."""
+    """Samples fed at a time: what the model fixes, else 1 where ranges are found per batch, else 16."""
     return fixed_batch(inputs) or (1 if dynamic else BATCH)
 
 

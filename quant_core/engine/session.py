@@ -23,7 +23,7 @@ import onnxruntime as ort
 from quant_core.errors import ModelError
 
 EXECUTIONS = ("simulated", "shipped")
-ENGINE = f"6/ort-{ort.__version__}"  # part of a measurement's key: engine version and runtime version
+ENGINE = f"7/ort-{ort.__version__}"  # part of a measurement's key: engine version and runtime version
 _PROVIDERS = ["CPUExecutionProvider"]
 
 

@@ -24,7 +24,7 @@ from quant_core.data import Traces
 from quant_core.formats import sqnr_from_power
 from quant_core.stats import Z, wilson
 
-STRATA = 1  # version of what follows; part of the key of what was measured by it
+STRATA = 2  # version of what follows; part of the key of what was measured by it
 LOOK = 8  # samples of the first look at every cell
 DRAW, MORE = 0.08, 0.10  # shares of the samples: the random draw, and what is added where it must say more
 BANDS = (0.04, 0.06, 0.08, 0.10)  # shares of the samples in the strata of growing margin

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from quant_core.data import Batch, Dataset, Quality
 from quant_core.engine.bench import AllSamples, Bench, batches_of
 from quant_core.engine.evaluate import Reference
+from quant_core.engine.lanes import ONE_LANE, Lane, Lanes, in_lanes
 from quant_core.engine.memo import at_most
-from quant_core.engine.run import Pulse, fill_up, fixed_batch, run
+from quant_core.engine.run import Pulse, fill_up, fixed_batch
 from quant_core.engine.session import make_session
 from quant_core.engine.strata import Band
 from quant_core.engine.variants import Variants
@@ -64,6 +65,22 @@ class _Entry:
     feeds: list[Batch]
 
 
+@dataclass(frozen=True)
+class _Task:
+    """A cell to measure: its plan, and the rest of the graph with what enters it."""
+
+    key: CellKey
+    plan: Plan
+    variants: Variants
+    feeds: list[Batch] | None
+
+
+@dataclass(frozen=True)
+class _Failure:
+    key: CellKey
+    error: QuantscopeError
+
+
 def cell_plan(graph: Graph, key: CellKey) -> Plan | None:
     """The plan that measures a cell, None where it does not apply. Layers that share its stored weights take
     them too.
@@ -81,7 +98,8 @@ class Sweeper:
     come to: cells that are asked in the order of execution cost least.
 
     Shipped execution runs the whole file for each cell, since integer kernels depend on what surrounds a
-    layer. `pulse` is called for each batch, so that a caller can stop in the middle. `sizes` are those of
+    layer. `pulse` is called while cells are measured, so that a caller can stop in the middle; `lanes` of
+    them are measured at once. `sizes` are those of
     files that are known, and takes up what is found."""
 
     def __init__(
@@ -95,11 +113,12 @@ class Sweeper:
         pulse: Pulse = lambda: None,
         bench: Bench | None = None,
         sizes: dict[CellKey, int] | None = None,
+        lanes: Lanes = ONE_LANE,
     ) -> None:
         self._cache, self._data, self._find_range, self._pulse = cache, data, find_range, pulse
-        self._size, self._execution = size, execution
+        self._size, self._execution, self._lanes = size, execution, lanes
         fixed = fixed_batch(inputs_of(cache.graph.model))
-        self._bench = bench or AllSamples(data, reference, size, fixed, pulse)
+        self._bench = bench or AllSamples(data, reference, size, fixed)
         self._segments = cut_segments(cache.graph, 1 if execution == "shipped" else SEGMENTS)
         self._sizes = {} if sizes is None else sizes
         self._by_difference = Sizes(cache)
@@ -110,41 +129,52 @@ class Sweeper:
         """Measure `cells` one by one, in the order of execution of their layers. A cell that cannot be
         measured is told to `failed`, and the others go on; without it the error is raised.
         """
+        cells = list(cells)
+        for found in in_lanes(self._tried, lambda lane: self._tasks(cells, lane), self._lanes, self._pulse):
+            if isinstance(found, Cell):
+                yield found
+            elif failed is None:
+                raise found.error
+            else:
+                failed(found.key, found.error)
+
+    def _tasks(self, cells: Iterable[CellKey], lane: Lane) -> Iterator[_Task]:
         graph = self._cache.graph
         plans = {key: plan for key in cells if (plan := cell_plan(graph, key)) is not None}
         place = {name: i for i, segment in enumerate(self._segments) for name in segment.layers}
         first = {key: min(place[name] for name in plan.layers) for key, plan in plans.items()}
         order = {layer.name: number for number, layer in enumerate(graph.layers)}
         for number in sorted(set(first.values())):
-            self._go_to(number)
+            self._go_to(number, lane)
             wanted = [key for key in plans if first[key] == number]
             entry = self._entry
             part = graph if entry is None else suffix(graph, entry.names)
-            variants = Variants(part, self._cache, self._find_range)
+            variants = Variants(part, self._cache, self._find_range, self._lanes.threads)
+            feeds = None if entry is None else entry.feeds
             for key in sorted(wanted, key=lambda key: (order[key.layer], _kind(plans[key]))):
-                self._pulse()
-                try:
-                    yield self._cell(key, plans[key], variants)
-                except QuantscopeError as error:
-                    if failed is None:
-                        raise
-                    failed(key, error)
+                yield _Task(key, plans[key], variants, feeds)
 
-    def _cell(self, key: CellKey, plan: Plan, variants: Variants) -> Cell:
-        extra = Batch()
+    def _tried(self, task: _Task, lane: Lane) -> Cell | _Failure:
+        try:
+            return self._cell(task, lane)
+        except QuantscopeError as error:
+            return _Failure(task.key, error)
+
+    def _cell(self, task: _Task, lane: Lane) -> Cell:
+        key, extra = task.key, Batch()
+        lane.pulse()
         if self._execution == "shipped":
-            whole = to_bytes(lower(self._cache, plan, self._find_range))
+            whole = to_bytes(lower(self._cache, task.plan, self._find_range))
             self._sizes[key] = len(whole)
-            session = make_session(whole, self._execution)
+            session = make_session(whole, self._execution, self._lanes.threads)
         else:
             if key not in self._sizes:
-                self._sizes[key] = self._by_difference.of(plan, self._find_range)
-            session, extra = variants.session(key.layer, plan)
-        feeds = None if self._entry is None else self._entry.feeds
-        quality, band = self._bench.measure(session, extra, feeds, self._execution)
+                self._sizes[key] = self._by_difference.of(task.plan, self._find_range)
+            session, extra = task.variants.session(key.layer, task.plan)
+        quality, band = self._bench.measure(session, extra, task.feeds, self._execution, lane)
         return Cell(key, quality, self._sizes[key], band)
 
-    def _go_to(self, number: int) -> None:
+    def _go_to(self, number: int, lane: Lane) -> None:
         """Have what enters segment `number`, through all segments before it: a cell gives the same number,
         whichever are asked with it.
         """
@@ -152,9 +182,7 @@ class Sweeper:
             self._entry, self._at = None, 0
         while self._at < number:
             segment = self._segments[self._at + 1]
-            self._entry = _advance(
-                self._cache.graph, self._data, self._size, self._entry, segment, self._pulse
-            )
+            self._entry = _advance(self._cache.graph, self._data, self._size, self._entry, segment, lane)
             self._at += 1
 
 
@@ -164,7 +192,7 @@ def _kind(plan: Plan) -> str:
 
 
 def _advance(
-    graph: Graph, data: Dataset, size: int, entry: _Entry | None, segment: Segment, pulse: Pulse
+    graph: Graph, data: Dataset, size: int, entry: _Entry | None, segment: Segment, lane: Lane
 ) -> _Entry | None:
     """What enters `segment`, computed from what entered an earlier one; the earlier one where it would be too
     large.
@@ -176,8 +204,7 @@ def _advance(
     feeds: list[Batch] = []
     room = sweep_limit() - (0 if entry is None else _bytes(entry.feeds))
     for batch in batches_of(data if entry is None else entry.feeds, size):
-        pulse()
-        outputs = run(session, fill_up(batch, fixed), list(segment.entry))
+        outputs = lane.run(session, fill_up(batch, fixed), list(segment.entry))
         feeds.append(dict(zip(segment.entry, outputs, strict=True)))
         if _bytes(feeds) / len(feeds) * -(-len(data) // size) > room:  # what all batches would take
             return entry

@@ -40,11 +40,11 @@ class _Skeleton:
 
 class Variants:
     """Sessions of `graph`, which is a part of the user's, for plans of one layer. `cache` holds the weights
-    of the whole.
+    of the whole, `threads` as in `make_session`.
     """
 
-    def __init__(self, graph: Graph, cache: WeightCache, find_range: FindRange) -> None:
-        self._graph, self._find_range = graph, find_range
+    def __init__(self, graph: Graph, cache: WeightCache, find_range: FindRange, threads: int = 0) -> None:
+        self._graph, self._find_range, self._threads = graph, find_range, threads
         self._cache = WeightCache(graph, cache.kept)
         self._skeleton: tuple[tuple[str, Scheme | None], _Skeleton] | None = None  # of the layer at hand
 
@@ -55,7 +55,7 @@ class Variants:
         layer = self._graph.layer(layer_name)
         if not self._can_substitute(layer, plan):
             model = apply_plan(self._cache, plan, self._find_range)
-            return make_session(_bytes(ir.to_proto(model)), "simulated"), {}
+            return make_session(_bytes(ir.to_proto(model)), "simulated", self._threads), {}
         precision = plan[layer_name]
         skeleton = self._skeleton_of(layer, precision.activations)
         weights = self._weights(layer, precision.weights).astype(skeleton.dtype, copy=False)
@@ -63,7 +63,7 @@ class Variants:
             return skeleton.session, {skeleton.tensor: weights}
         stored = next(t for t in skeleton.proto.graph.initializer if t.name == skeleton.tensor)
         stored.CopyFrom(onnx.numpy_helper.from_array(np.ascontiguousarray(weights), skeleton.tensor))
-        return make_session(_bytes(skeleton.proto), "simulated"), {}
+        return make_session(_bytes(skeleton.proto), "simulated", self._threads), {}
 
     def _can_substitute(self, layer: Layer, plan: Plan) -> bool:
         """Whether the weights are a whole tensor that the layers of `plan` and nobody else read, all in the
@@ -104,7 +104,7 @@ class Variants:
         value.const_value = None
         model.graph.inputs.append(value)
         proto = ir.to_proto(model)
-        return _Skeleton(proto, name, dtype, make_session(_bytes(proto), "simulated"))
+        return _Skeleton(proto, name, dtype, make_session(_bytes(proto), "simulated", self._threads))
 
 
 def _bytes(proto: onnx.ModelProto) -> bytes:

@@ -10,12 +10,11 @@ says (`benchmarks/latency.py`)."""
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from quant_core.engine import batch_size, layer_times, runtime, threads
+from quant_core.engine import batch_size, layer_times, machine, runtime
 from quant_core.graph import Layer, inputs_of
 from quant_core.lower import lower
 from quant_core.plan import Plan, Precision, uniform_plan, why_not
@@ -135,7 +134,7 @@ def _batch(study: Study) -> int:
 def _about(study: Study, kind: str, layer: Layer | None) -> tuple[tuple[str, Any], ...]:
     """The key of a layer's time; of what runs beside the layers of a model where it is None."""
     what: About = {"what": "cost", "kernels": kind, "batch": _batch(study), "runtime": runtime()}
-    what["machine"] = f"{platform.node()} {platform.machine()} {threads()}"
+    what["machine"] = machine()
     if layer is None:
         what["beside"] = study.graph.file.sha256
     else:

@@ -24,6 +24,7 @@ from quant_core.engine import (
     Sweeper,
     adaptive_sweep,
     batch_size,
+    measure_lanes,
 )
 from quant_core.errors import QuantscopeError
 from quant_core.graph import Graph, ModelFile, inputs_of, runnable
@@ -176,10 +177,11 @@ def _opened(names: tuple[tuple[str, str], ...]) -> Measure:
     ranges = Ranges.from_bytes(files["ranges"].read_bytes())
     reference, cache = Reference(files["model"], task=Task(**about["task"])), WeightCache(graph)
     find: FindRange = ranges.find
+    size = batch_size(inputs_of(file.model))
+    lanes = measure_lanes(files["model"], data.take(np.arange(min(size, len(data)))), file.bytes)
     if about["few"]:
         # A first look is for whoever waits for a single machine; here the pieces come soon enough.
         return lambda keys, failed: adaptive_sweep(
-            cache, keys, data, reference, find, failed=failed, looked=keys
+            cache, keys, data, reference, find, failed=failed, looked=keys, lanes=lanes
         )
-    size = batch_size(inputs_of(file.model))
-    return Sweeper(cache, data, reference, find, size, about["execution"]).measure
+    return Sweeper(cache, data, reference, find, size, about["execution"], lanes=lanes).measure

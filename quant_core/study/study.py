@@ -12,6 +12,7 @@ from typing import Any
 from quant_core.data import Batch, Dataset, Quality, Task
 from quant_core.engine import (
     Chain,
+    Lanes,
     Progress,
     Reference,
     batch_size,
@@ -31,6 +32,7 @@ from quant_core.study.details import Details
 from quant_core.study.files import Files
 from quant_core.study.inspection import inspection
 from quant_core.study.keys import Keys
+from quant_core.study.lanes import lanes_of
 from quant_core.study.open import OpenedData, open_model, open_samples, proof_samples
 from quant_core.study.preparation import Preparation
 from quant_core.study.records import Evaluation
@@ -94,9 +96,14 @@ class Study(Sweeps):
         return study
 
     @cached_property
+    def lanes(self) -> Lanes:
+        """How many batches or cells run at once on this machine."""
+        return lanes_of(self.graph.file, self.data, self.store)
+
+    @cached_property
     def chain(self) -> Chain:
         """The graph in segments, with what was computed at the cuts."""
-        return Chain(self.cache)
+        return Chain(self.cache, lanes=self.lanes)
 
     @property
     def data(self) -> Dataset:

@@ -11,6 +11,7 @@ from quant_core.engine import (
     Cell,
     CellKey,
     Failed,
+    Lanes,
     Pulse,
     Reference,
     Sweeper,
@@ -53,6 +54,11 @@ class Sweeps(ABC):
     @abstractmethod
     def data(self) -> Dataset:
         """The samples evaluated."""
+
+    @property
+    @abstractmethod
+    def lanes(self) -> Lanes:
+        """How many cells are measured at once on this machine."""
 
     @property
     @abstractmethod
@@ -128,7 +134,9 @@ class Sweeps(ABC):
             cells = self._far(address, missing, execution, data, False, pulse, failed)
         else:
             size, find = batch_size(inputs_of(self.graph.file.model)), self._ranges_of(missing).find
-            sweeper = Sweeper(self.cache, data, self.reference, find, size, execution, pulse)
+            sweeper = Sweeper(
+                self.cache, data, self.reference, find, size, execution, pulse, lanes=self.lanes
+            )
             cells = sweeper.measure(missing, failed)
         for cell in cells:
             self.store.put(self.keys.cell(cell.key, execution, data), cell_record(cell))
@@ -155,7 +163,7 @@ class Sweeps(ABC):
         else:
             find = self._ranges_of(missing).find
             cells = adaptive_sweep(
-                self.cache, missing, self.data, self.reference, find, pulse, failed, looked
+                self.cache, missing, self.data, self.reference, find, pulse, failed, looked, self.lanes
             )
         for cell in cells:
             about = self.keys.cell(cell.key, "simulated", self.data)

@@ -72,10 +72,10 @@ def test_a_cell_that_fails_is_told_once_and_the_others_go_on(
     keys = keys_of(bench, ("int8",))
     plain = Sweeper._cell
 
-    def breaking(self: Any, key: CellKey, *given: Any) -> Cell:
-        if key == keys[1]:
+    def breaking(self: Any, task: Any, lane: Any) -> Cell:
+        if task.key == keys[1]:
             raise ModelError("it does not run")
-        return plain(self, key, *given)
+        return plain(self, task, lane)
 
     monkeypatch.setattr(Sweeper, "_cell", breaking)
     told: list[tuple[CellKey, QuantscopeError]] = []

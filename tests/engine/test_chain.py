@@ -20,6 +20,7 @@ from tests.models import conv_chain, deep_residual, matmul_chain, positions, tie
 
 MODELS = [conv_chain, matmul_chain, tied_language_model, positions]
 module = importlib.import_module("quant_core.engine.chain")
+lanes = importlib.import_module("quant_core.engine.lanes")
 
 
 def through_chain(bench: Any, plan: Plan, chain: Chain, size: int = 8) -> list[np.ndarray]:
@@ -93,9 +94,9 @@ def test_a_change_runs_only_what_follows_it(
     assert segments > 2
     built: list[int] = []
     ran: list[int] = []
-    make, run = module.make_session, module.run
+    make, run = module.make_session, lanes.run
     monkeypatch.setattr(module, "make_session", lambda *given: built.append(1) or make(*given))
-    monkeypatch.setattr(module, "run", lambda *given: ran.append(1) or run(*given))
+    monkeypatch.setattr(lanes, "run", lambda *given: ran.append(1) or run(*given))
     through_chain(bench, plan, chain)
     batches = -(-len(bench.data) // 8)
     assert (len(built), len(ran)) == (segments, batches * segments)
@@ -127,8 +128,8 @@ def test_all_cuts_of_a_plan_stay_where_the_memo_is_small(
     plan = preset_plan(bench.graph, "int8-weights")
     through_chain(bench, plan, chain)
     ran: list[int] = []
-    run = module.run
-    monkeypatch.setattr(module, "run", lambda *given: ran.append(1) or run(*given))
+    run = lanes.run
+    monkeypatch.setattr(lanes, "run", lambda *given: ran.append(1) or run(*given))
     names = [layer.name for layer in bench.graph.quantizable]
     for number in reversed(range(len(segments))):  # from the end on, so that nothing new has to be kept
         ran.clear()
