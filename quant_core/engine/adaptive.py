@@ -23,10 +23,10 @@ from quant_core.data import (
     measure_of,
     trace,
 )
-from quant_core.engine.bench import Bench, Measured
+from quant_core.engine.bench import Bench, Measured, outputs_of
 from quant_core.engine.evaluate import Reference
 from quant_core.engine.lanes import ONE_LANE, Lane, Lanes
-from quant_core.engine.run import Pulse, batch_size, cut_off, fill_up, fixed_batch, truths
+from quant_core.engine.run import Pulse, batch_size, fixed_batch, truths
 from quant_core.engine.strata import LOOK, Strata
 from quant_core.engine.sweep import Cell, CellKey, Failed, Sweeper
 from quant_core.graph import inputs_of
@@ -133,13 +133,15 @@ class StrataBench(Bench):
         taken: list[int] = []
         while strip is not None:
             start, end = (0, len(self._data)) if self._look else self._strata.strips[strip]
-            for first in range(start, end, self._size):
-                number = first // self._size
+            places = [np.arange(at, min(at + self._size, end)) for at in range(start, end, self._size)]
+            given = (
+                (self._data.take(at) if feeds is None else feeds[int(at[0]) // self._size], len(at))
+                for at in places
+            )
+            ran = outputs_of(session, extra, given, self._fixed, len(places), lane)
+            for at, outputs in zip(places, ran, strict=True):
+                number = int(at[0]) // self._size
                 wanted, (fed, labels) = self._expected[number], self._known[number]
-                at = np.arange(first, min(first + self._size, end))
-                given = self._data.take(at) if feeds is None else feeds[number]
-                outputs = lane.run(session, {**fill_up(given, self._fixed), **extra})
-                outputs = cut_off(outputs, len(at), self._fixed)
                 parts.append(trace(outputs, wanted, labels, self._task))
                 positions.append(at)
                 if strip in (0, self._strata.extra):

@@ -16,6 +16,7 @@ from quant_core.engine.run import cut_off, fill_up, truths
 from quant_core.engine.strata import Band
 
 _LOT = 1 << 15  # elements of outputs that are metered together
+_FED = 16 << 20  # bytes of batches that are run in one turn
 _JOINED = 1 << 22  # elements of the reference's outputs, of which lots are copies
 Measured = tuple[Quality, Band | None]
 
@@ -55,18 +56,16 @@ class AllSamples(Bench):
         execution: str,
         lane: Lane,
     ) -> Measured:
-        task, left = self._reference.task, len(self._data)
+        task = self._reference.task
         expected = self._expected(execution)
-        source = batches_of(self._data if feeds is None else feeds, self._size)
         known = truths(self._data, self._size * self._together, task)
+        given = batches_of(self._data if feeds is None else feeds, self._size)
+        counts = [min(self._size, len(self._data) - at) for at in range(0, len(self._data), self._size)]
+        fed = zip(given, counts, strict=True)
+        outputs = outputs_of(session, extra, fed, self._fixed, self._together, lane)
         meter = QualityMeter(task)
-        for wanted, (fed, labels) in zip(expected, known, strict=True):
-            found: list[Outputs] = []
-            for given in islice(source, self._together):
-                outputs = lane.run(session, {**fill_up(given, self._fixed), **extra})
-                found.append(cut_off(outputs, min(self._size, left), self._fixed))
-                left -= self._size
-            meter.add(_join(found), wanted, labels, fed)
+        for wanted, (whole, labels) in zip(expected, known, strict=True):
+            meter.add(_join(list(islice(outputs, self._together))), wanted, labels, whole)
         return meter.result(), None
 
     def _expected(self, execution: str) -> Iterable[Outputs]:
@@ -94,6 +93,30 @@ class AllSamples(Bench):
 
 def _join(found: Sequence[Outputs]) -> Outputs:
     return found[0] if len(found) == 1 else [np.concatenate(parts) for parts in zip(*found, strict=True)]
+
+
+def outputs_of(
+    session: ort.InferenceSession,
+    extra: Batch,
+    batches: Iterable[tuple[Batch, int]],
+    fixed: int | None,
+    most: int,
+    lane: Lane,
+) -> Iterator[Outputs]:
+    """What `session` makes of each batch, which comes with its number of samples, and of `extra` beside it.
+    Up to `most` small ones are run in one turn.
+    """
+    source = iter(batches)
+    for first in source:
+        more = min(most, max(1, _FED // _bytes(first[0]))) - 1
+        portion = [first, *islice(source, more)]
+        ran = lane.run_each(session, [fill_up(batch, fixed) | extra for batch, _ in portion])
+        for outputs, (_, count) in zip(ran, portion, strict=True):
+            yield cut_off(outputs, count, fixed)
+
+
+def _bytes(batch: Batch) -> int:
+    return max(1, sum(array.nbytes for array in batch.values()))
 
 
 def batches_of(source: Dataset | list[Batch], size: int) -> Iterator[Batch]:

@@ -70,9 +70,18 @@ class Lane:
 
     def run(self, session: ort.InferenceSession, feeds: Batch, names: list[str] | None = None) -> Outputs:
         """As `engine.run`, beside other lanes."""
-        self.pulse()
+        return self.run_each(session, [feeds], names)[0]
+
+    def run_each(
+        self, session: ort.InferenceSession, batches: Iterable[Batch], names: list[str] | None = None
+    ) -> list[Outputs]:
+        """As `run` for every batch, in one turn: short runs would wait for the others each time."""
+        found = []
         with self.outside():
-            return run(session, feeds, names)
+            for feeds in batches:
+                self.pulse()
+                found.append(run(session, feeds, names))
+        return found
 
 
 class _EndedError(Exception):
