@@ -51,8 +51,9 @@ def measure(o: argparse.Namespace, samples: int) -> Found:
     layers = study.graph.quantizable
     chosen = [layers[i] for i in np.unique(np.linspace(0, len(layers) - 1, o.layers).astype(int))]
     keys = [CellKey(layer.name, "int8", part) for layer in chosen for part in ("weights", "activations")]
+    assert study.lanes.count  # measured once on a machine
     before = peak()
-    sweeper = Sweeper(study.cache, repeated, study.reference, find, size)
+    sweeper = Sweeper(study.cache, repeated, study.reference, find, size, lanes=study.lanes)
     cells = sum(1 for _ in sweeper.measure(keys))
     return {"before": before, "peak": peak(), "cells": cells}
 
